@@ -16,6 +16,7 @@ const BELOW_LAUNCH = [
   'core',
   'auth',
   'gateway',
+  'account',
 ];
 
 /** The modules that each module of `src` may import. A module that is missing here fails the test. */
@@ -30,6 +31,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
   core: ['registry', 'platform', 'protocol', 'cluster'],
   auth: ['registry', 'platform', 'protocol', 'config', 'access', 'cluster'],
   gateway: ['registry', 'platform', 'protocol', 'access'],
+  account: ['registry', 'platform', 'protocol'],
   supervisor: ['platform'],
   launch: [...BELOW_LAUNCH, 'supervisor'],
   commands: [...BELOW_LAUNCH, 'supervisor', 'launch'],

@@ -68,7 +68,7 @@ export const OPTIONS = {
   dryRun: flag('--dry-run', 'say what would be done and why, and change nothing'),
   passwordStdin: flag('--password-stdin', 'read the password from standard input'),
   service: flag('--service', 'make a service account: it has no password, only service tokens'),
-  role: choice('--role <role>', 'only this role', ['core', 'auth', 'gateway']),
+  role: choice('--role <role>', 'only this role', ['core', 'auth', 'gateway', 'account']),
   from: text('--from <address>', 'the address of the client'),
   at: text('--at <time>', 'the day or the time of the pull'),
   expires: textOr('--expires <duration>', 'the lifetime of the token', '90d'),

@@ -60,12 +60,15 @@ export async function start(options: StartOptions, terminal: Terminal): Promise<
   // This check comes after the renewal of certificates that were due.
   const { refusals, warnings } = await examineHome(config, paths, { role: options.role, isStart: true });
   printWarnings([...refusals, ...warnings], terminal);
-  if (options.role === 'core' || options.role === 'auth')
+  if (options.role !== undefined && options.role !== 'gateway' && options.role !== 'account')
     return runHere(options.role, config, paths, interruption);
   const { signal } = interruption;
   const log = createLogger('supervisor', config.log);
   const onHangup = takeHangups(interruption);
-  const gateway = await withFreePorts(listeningOn(settingsFor('gateway', config), sockets));
+  const gateway =
+    options.role === 'account'
+      ? config
+      : await withFreePorts(listeningOn(settingsFor('gateway', config), sockets));
   const starting = supervise(plans({ config, gateway, paths, only: options.role, sockets }), log).catch(
     (error) => {
       // Ctrl-C also reaches the roles, and they end before they can tell it from a failure.
@@ -131,8 +134,10 @@ function plans({ config, gateway, paths, only, sockets }: Plans): RolePlan[] {
     return plan('gateway', settings, `gateway ${number}`);
   });
   if (only === 'gateway') return gateways;
+  const account = plan('account', settingsFor('account', config));
+  if (only === 'account') return [account];
   const core = config.coreUrl === undefined ? [plan('core', config)] : [];
-  return [...core, plan('auth', settingsFor('auth', config)), ...gateways];
+  return [...core, plan('auth', settingsFor('auth', config)), ...gateways, { ...account, isOptional: true }];
 }
 
 /** There is only one gateway if the kernel does not distribute connections among processes. */

@@ -140,10 +140,10 @@ export function passwordFilesOf({ upstreams }: Pick<Config, 'upstreams'>): reado
 }
 
 /**
- * Returns the configuration for auth or a gateway. It has no upstream credentials, because only the core may
+ * Returns the configuration for auth, a gateway or the account page. It has no upstream credentials, because only the core may
  * have them.
  */
-export function settingsFor(role: 'auth' | 'gateway', config: Config): Config {
+export function settingsFor(role: 'auth' | 'gateway' | 'account', config: Config): Config {
   const upstreams = config.upstreams.map(({ credential: _, accounts: _none, ...upstream }) => upstream);
   // Auth connects to issuers and directories; the gateways connect to nobody outside.
   const isAsking = role === 'auth' && config.federations.length + config.logins.length > 0;
@@ -153,7 +153,7 @@ export function settingsFor(role: 'auth' | 'gateway', config: Config): Config {
     upstreams,
     logins: role === 'auth' ? config.logins : [],
     egress: isAsking ? config.egress : NO_EGRESS,
-    // The gateways do not know the database.
+    // The gateways and the account page do not know the database.
     ...(role === 'auth' && cluster && { cluster }),
   };
 }

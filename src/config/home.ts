@@ -4,7 +4,7 @@ import path from 'node:path';
 export type Role = (typeof ROLES)[number];
 
 /** The roles on which others depend come first. */
-export const ROLES = ['core', 'auth', 'gateway'] as const;
+export const ROLES = ['core', 'auth', 'gateway', 'account'] as const;
 
 /** The files of a home directory whose place no setting changes. */
 export interface HomePaths {
@@ -29,6 +29,7 @@ export interface HomePaths {
   readonly supervisorRuntime: string;
   readonly authSocket: string;
   readonly coreSocket: string;
+  readonly accountSocket: string;
 }
 
 /** Returns the name of a file relative to the home. */
@@ -49,9 +50,15 @@ export function pathsIn(directory: string): HomePaths {
     authState: at('state/auth.db'),
     lastPolicy: at('state/last-good-policy.json'),
     sharedDocuments: at('state/cluster'),
-    runtime: { core: at('run/core'), auth: at('run/auth'), gateway: at('run/gateway') },
+    runtime: {
+      core: at('run/core'),
+      auth: at('run/auth'),
+      gateway: at('run/gateway'),
+      account: at('run/account'),
+    },
     supervisorRuntime: at('run/supervisor'),
     authSocket: at('run/auth/auth.sock'),
     coreSocket: at('run/core/core.sock'),
+    accountSocket: at('run/account/account.sock'),
   };
 }

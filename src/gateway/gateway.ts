@@ -21,6 +21,7 @@ import { createAuthorize } from './authorization/authorize.ts';
 import { followPolicyLimits } from './authorization/policy-limits.ts';
 import { subscribeToPolicy } from './authorization/policy-subscription.ts';
 import { createPushableNamespaces } from './authorization/pushable-namespaces.ts';
+import { openAccountClient } from './clients/account-client.ts';
 import { openAuthClient } from './clients/auth-client.ts';
 import { cacheAnswers } from './clients/caching-core-client.ts';
 import { createSendWrite } from './clients/hosted-client.ts';
@@ -39,6 +40,7 @@ import { type Reached, reachListener } from './http/reach-listener.ts';
 import { ADMIN_DRAIN, GATEWAY_LIMITS, type GatewayLimits } from './limits.ts';
 import { createMetrics } from './metrics/metrics.ts';
 import type { WorkerPlace } from './metrics/workers.ts';
+import { isAccountTarget } from './routes/account.ts';
 import { type AdminDependencies, adminApplication } from './routes/admin.ts';
 import {
   byTrust,
@@ -81,6 +83,8 @@ export interface GatewayOptions {
   /** The name of this node of a cluster. Its audit lines have it. */
   readonly node?: string;
   readonly authSocket: string;
+  /** The socket of the account page. Nobody need listen on it. */
+  readonly accountSocket: string;
   readonly core: Pick<LocalCoreClientOptions, 'socket' | 'directory' | 'hosted'> | { readonly url: URL };
   /** The most files and connections that this process may have open; absent if there is no limit. */
   readonly openFiles?: number;
@@ -164,7 +168,8 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
     catalog: options.catalog,
     subjects: new InFlight(limits.inFlight.ofSubject),
   };
-  const services = serviceRoutes({ auth, addressOf, byCertificate, audit, ca: options.ca });
+  const account = stack.use(openAccountClient(options.accountSocket));
+  const services = serviceRoutes({ auth, account, addressOf, byCertificate, audit, ca: options.ca, log });
   const place = options.worker?.place;
   const bounded = createBounds({ metrics, addressOf, inFlight: limits.inFlight, place });
   const everything = createApplication(dependencies, services);
@@ -201,9 +206,9 @@ function proxiedConnections({ proxyProtocol, limits = GATEWAY_LIMITS, log }: Gat
   return peers && new ProxiedConnections({ peers, deadline: limits.times.proxyHeader, log });
 }
 
-/** True for a request for a token: its form is small. */
+/** True for a request for a token, and for one of the account page: their forms are small. */
 function hasSmallBody({ url = '' }: IncomingMessage): boolean {
-  return url === '/token' || url.startsWith('/token?');
+  return url === '/token' || url.startsWith('/token?') || isAccountTarget(url);
 }
 
 /** Returns the names without ports. */

@@ -410,3 +410,13 @@ export const AUDITED_REFUSALS = {
   /** The most addresses whose refusals are counted by themselves. */
   maxCounted: 100,
 };
+
+/** The bounds on requests that a gateway hands over to the account page. Pulls have other places. */
+export const ACCOUNT_REQUESTS = {
+  /** The most bytes of a form. */
+  maxBody: 64 * 1024,
+  /** The milliseconds until the page answers. Auth takes up to 14 s for a login. */
+  deadline: 20_000,
+  /** Each of them holds a form and a page in memory, and people click slowly. */
+  places: { concurrent: 64, concurrentEach: 16, waiting: 64, waitingEach: 16 },
+};

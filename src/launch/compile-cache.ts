@@ -17,7 +17,7 @@ export function compileCacheIn(runtime: string): string {
  * with strangers.
  */
 export function useCompileCache(home: string, role: Role | undefined): void {
-  if (role === 'gateway') return;
+  if (role === 'gateway' || role === 'account') return;
   const runtime = runtimeOf(role, pathsIn(home));
   if (!isOwn(runtime)) return;
   process.umask(0o027);

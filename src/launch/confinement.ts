@@ -24,12 +24,12 @@ const MODULES = fileURLToPath(import.meta.resolve('pino')).replace(
  * returned. With less than this, the gateway and auth spend more time on garbage collection; with more, they
  * save none.
  */
-const YOUNG: Readonly<Record<Role, number>> = { core: 2, auth: 4, gateway: 8 };
+const YOUNG: Readonly<Record<Role, number>> = { core: 2, auth: 4, gateway: 8, account: 1 };
 
 /**
  * Returns the flags of Node for the process of a role. `kill -USR1` starts no debugger in any role. The
- * gateway speaks with strangers, so Node's permission model also restricts it to its files: it has no child
- * processes, threads, native code or SQLite.
+ * gateway and the account page speak with strangers, so Node's permission model also restricts them to their
+ * files: they have no child processes, threads, native code or SQLite.
  *
  * The other roles cannot be restricted so. In Node 26 that model disables fsync(2) and fchmod(2) altogether,
  * without which nothing is written durably; SQLite bypasses it; and argon2 is native code, to which it does
@@ -37,20 +37,8 @@ const YOUNG: Readonly<Record<Role, number>> = { core: 2, auth: 4, gateway: 8 };
  */
 export function nodeFlags(role: Role, config: Config, paths: HomePaths): string[] {
   const flags = [`--max-semi-space-size=${YOUNG[role]}`, ...process.execArgv, '--disable-sigusr1'];
-  if (role !== 'gateway') return flags;
-  const audit = path.dirname(config.log.audit);
-  const reads = [
-    ...[path.join(CODE, '*'), path.join(ROOT, 'package.json'), path.join(ROOT, 'node_modules/*'), MODULES],
-    ...[
-      config.tls.certificate,
-      config.tls.key,
-      config.tls.clientCa ?? paths.ca.certificate,
-      paths.ca.certificate,
-    ],
-    path.join(config.cache.directory, '*'),
-    ...(config.hosted ? [path.join(config.hosted.directory, '*')] : []),
-  ];
-  const writes = [audit, path.join(audit, '*'), path.join(paths.runtime.gateway, '*')];
+  if (role === 'core' || role === 'auth') return flags;
+  const { reads, writes } = filesOf(role, config, paths);
   return [
     ...flags,
     '--permission',
@@ -62,6 +50,27 @@ export function nodeFlags(role: Role, config: Config, paths: HomePaths): string[
     ...[...reads, ...writes].map((file) => `--allow-fs-read=${file}`),
     ...writes.map((file) => `--allow-fs-write=${file}`),
   ];
+}
+
+/** Returns the files that the process of a restricted role may read and write. It may read what it may write. */
+function filesOf(role: 'gateway' | 'account', config: Config, paths: HomePaths) {
+  const code = [
+    path.join(CODE, '*'),
+    path.join(ROOT, 'package.json'),
+    path.join(ROOT, 'node_modules/*'),
+    MODULES,
+  ];
+  const audit = path.dirname(config.log.audit);
+  const log = [audit, path.join(audit, '*')];
+  const own = path.join(paths.runtime[role], '*');
+  const certificates = [config.tls.certificate, paths.ca.certificate];
+  if (role === 'account') return { reads: [...code, ...certificates, ...log], writes: [own] };
+  const reads = [
+    ...[...code, ...certificates, config.tls.key, config.tls.clientCa ?? paths.ca.certificate],
+    path.join(config.cache.directory, '*'),
+    ...(config.hosted ? [path.join(config.hosted.directory, '*')] : []),
+  ];
+  return { reads, writes: [...log, own] };
 }
 
 /**

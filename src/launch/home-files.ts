@@ -45,8 +45,8 @@ async function halfRestored({ home }: HomePaths): Promise<Fault[]> {
   return [{ source, message }];
 }
 
-function longSockets({ coreUrl }: Config, { authSocket, coreSocket }: HomePaths): Fault[] {
-  return [authSocket, ...(coreUrl === undefined ? [coreSocket] : [])].flatMap((socket) => {
+function longSockets({ coreUrl }: Config, { authSocket, coreSocket, accountSocket }: HomePaths): Fault[] {
+  return [authSocket, accountSocket, ...(coreUrl === undefined ? [coreSocket] : [])].flatMap((socket) => {
     const message = whyTooLong(socket);
     return message === undefined ? [] : [{ source: socket, message }];
   });
@@ -63,6 +63,7 @@ async function inaccessible(
   const own: Readonly<Record<Role, readonly string[]>> = {
     core: [paths.runtime.core, cache.directory, path.join(cache.directory, 'index.db')],
     auth: [paths.runtime.auth, path.dirname(paths.authState)],
+    account: [paths.runtime.account],
     gateway: [paths.runtime.gateway, path.dirname(log.audit), log.audit],
   };
   const files = ROLES.filter((one) => role === undefined || role === one).flatMap((one) => own[one]);

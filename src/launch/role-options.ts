@@ -3,6 +3,7 @@
  * its own: a log, and for a gateway its place among the others.
  */
 import packageJson from '../../package.json' with { type: 'json' };
+import type { AccountPageOptions } from '../account/account.ts';
 import type { AuthOptions } from '../auth/auth.ts';
 import type { ClusterConfig } from '../config/cluster.ts';
 import type { Config } from '../config/config.ts';
@@ -71,6 +72,7 @@ export async function gatewayOptions(config: Config, paths: HomePaths): Promise<
     auditOnFull: config.log.auditOnFull,
     ...(config.node !== undefined && { node: config.node }),
     authSocket: paths.authSocket,
+    accountSocket: paths.accountSocket,
     core:
       config.coreUrl === undefined
         ? {
@@ -79,6 +81,21 @@ export async function gatewayOptions(config: Config, paths: HomePaths): Promise<
             ...(config.hosted && { hosted: config.hosted.directory }),
           }
         : { url: new URL(config.coreUrl) },
+  };
+}
+
+export async function accountPageOptions(
+  config: Config,
+  paths: HomePaths,
+): Promise<Omit<AccountPageOptions, 'log'>> {
+  const { localCaOf } = await import('../pki/local-ca.ts');
+  // A user of its own may not read the certificates; the texts to paste then lack the authority.
+  const ca = await localCaOf({ ca: paths.ca, server: config.tls }).catch(() => undefined);
+  return {
+    socket: paths.accountSocket,
+    authSocket: paths.authSocket,
+    mirror: { host: new URL(config.server.url).host, ...(ca !== undefined && { ca }) },
+    auditFile: config.log.audit,
   };
 }
 

@@ -4,7 +4,7 @@ import type { HomePaths, Role } from '../config/home.ts';
 import type { WorkerPlace } from '../gateway/metrics/workers.ts';
 import { createLogger, type Logger } from '../platform/log.ts';
 import { openFilesLimit } from './open-files.ts';
-import { authOptions, coreOptions, gatewayOptions } from './role-options.ts';
+import { accountPageOptions, authOptions, coreOptions, gatewayOptions } from './role-options.ts';
 import { watchAuthorities } from './watch-authorities.ts';
 
 export interface RunningRole extends AsyncDisposable {
@@ -59,6 +59,10 @@ async function startRole(
       const worker = place && { place, directory: paths.runtime.gateway };
       const options = await gatewayOptions(config, paths);
       return startGateway({ ...options, openFiles: openFilesLimit(), ...(worker && { worker }), log });
+    }
+    case 'account': {
+      const { startAccount } = await import('../account/account.ts');
+      return startAccount({ ...(await accountPageOptions(config, paths)), log });
     }
   }
 }

@@ -10,7 +10,9 @@ import { stateOfFile, watchedSlowly, watchFiles } from '../platform/watched-file
 export async function watchAuthorities(role: Role, config: Config, log: Logger): Promise<Disposable> {
   const { egress, upstreams } = config;
   const given =
-    role === 'gateway' ? [] : [egress.ca, ...(role === 'core' ? upstreams.map(({ ca }) => ca) : [])];
+    role === 'gateway' || role === 'account'
+      ? []
+      : [egress.ca, ...(role === 'core' ? upstreams.map(({ ca }) => ca) : [])];
   const files = new Set(given.filter((file) => file !== undefined));
   const stack = new DisposableStack();
   for (const file of files) {

@@ -87,3 +87,9 @@ export const ACCOUNT_REFUSAL = z.object({
   reasons: z.array(z.string()).readonly().optional(),
 });
 export type AccountRefusal = Readonly<z.output<typeof ACCOUNT_REFUSAL>>;
+export const OWN_TOKENS = z.object({ tokens: z.array(OWN_TOKEN).readonly() });
+
+export const CREATED_TOKEN = z.object({ id: z.string(), token: z.string(), expiresAt: z.number() });
+
+/** The answer to a request that was done and has no other result. */
+export const DONE = z.object({ done: z.literal(true) });

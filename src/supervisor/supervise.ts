@@ -10,6 +10,8 @@ import type { RoleProcess } from './role-process.ts';
 
 export interface RolePlan {
   readonly name: string;
+  /** True if the others serve without it. Its start is not waited for, and its failure stops nobody. */
+  readonly isOptional?: boolean;
   spawn(): RoleProcess;
 }
 
@@ -21,9 +23,10 @@ export interface Supervision {
 }
 
 /**
- * Starts the roles of `plans`, in which a role comes after those that it needs.
+ * Starts the roles of `plans`, in which a role comes after those that it needs. Optional ones are started when the
+ * others serve.
  *
- * @throws if one of them cannot be started for the first time; then none is left running
+ * @throws if one of the others cannot be started for the first time; then none is left running
  */
 export async function supervise(plans: readonly RolePlan[], log: Logger): Promise<Supervision> {
   const processes = plans.map((plan) => new SupervisedProcess(plan, log));
@@ -33,11 +36,12 @@ export async function supervise(plans: readonly RolePlan[], log: Logger): Promis
     for (const one of processes.toReversed()) await one.stop();
   };
   try {
-    await Promise.all(processes.map((one) => one.start()));
+    await Promise.all(processes.filter((one) => !one.isOptional).map((one) => one.start()));
   } catch (error) {
     await stop();
     throw error;
   }
+  for (const one of processes) if (one.isOptional) one.startAnyway();
   const reload = () => {
     for (const one of processes) one.reload();
   };
@@ -55,6 +59,20 @@ class SupervisedProcess {
   constructor(plan: RolePlan, log: Logger) {
     this.#plan = plan;
     this.#log = log;
+  }
+
+  get isOptional(): boolean {
+    return this.#plan.isOptional ?? false;
+  }
+
+  /** Starts the role, and starts it again for as long as it fails. */
+  startAnyway(): void {
+    const running = this.#plan.spawn();
+    this.#process = running;
+    running.ready.catch((error: Error) =>
+      this.#log.error({ role: this.#plan.name, reason: error.message }, 'a role cannot start'),
+    );
+    this.#kept = this.#keep(running);
   }
 
   async start(): Promise<void> {

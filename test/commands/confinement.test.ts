@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { type ChildProcessWithoutNullStreams, execFileSync, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { readFileSync } from 'node:fs';
+import { existsSync, readFileSync } from 'node:fs';
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
@@ -25,12 +25,16 @@ beforeEach(async () => {
 
 afterEach(() => rm(home, { recursive: true }));
 
-test('the gateway’s flags let it have its own files, and nothing else that a program can do', async () => {
+for (const role of ['gateway', 'account'] as const)
+  test(`the flags of ${role} let it have its own files, and nothing else that a program can do`, () =>
+    attemptsOf(role));
+
+async function attemptsOf(confined: 'gateway' | 'account'): Promise<void> {
   const paths = pathsIn(home);
   const loaded = await loadConfig({ directory: home, environment: {}, readsSecrets: false });
   assert.ok('value' in loaded);
   for (const directory of [
-    paths.runtime.gateway,
+    paths.runtime[confined],
     path.dirname(paths.users),
     path.dirname(paths.signingKey),
     'data',
@@ -42,8 +46,14 @@ test('the gateway’s flags let it have its own files, and nothing else that a p
     import.meta.dirname,
     '../../node_modules/argon2/prebuilds/linux-x64/argon2.glibc.node',
   );
-  const args = [FIXTURE, paths.users, path.join(home, 'data/blob'), loaded.value.log.audit, addon];
-  const attempt = (role: 'gateway' | 'core') => {
+  const { audit } = loaded.value.log;
+  await writeFile(audit, 'lines');
+  const [readable, writable] =
+    confined === 'gateway'
+      ? [path.join(home, 'data/blob'), audit]
+      : [audit, path.join(paths.runtime.account, 'file')];
+  const args = [FIXTURE, paths.users, readable, writable, addon];
+  const attempt = (role: 'gateway' | 'account' | 'core') => {
     const flags = nodeFlags(role, loaded.value, paths);
     return JSON.parse(
       execFileSync(process.execPath, [...flags, ...args], {
@@ -52,7 +62,7 @@ test('the gateway’s flags let it have its own files, and nothing else that a p
       }),
     );
   };
-  const { 'read what it needs': reads, 'write what it needs': writes, ...rest } = attempt('gateway');
+  const { 'read what it needs': reads, 'write what it needs': writes, ...rest } = attempt(confined);
   assert.deepEqual([reads, writes], ['done', 'done']);
   const refusals = {
     'load native code': 'ERR_DLOPEN_DISABLED',
@@ -63,7 +73,7 @@ test('the gateway’s flags let it have its own files, and nothing else that a p
   assert.equal(Object.keys(rest).length, 9);
   // What the same attempts come to where nothing forbids them.
   assert.equal(attempt('core')['read a secret'], 'done');
-});
+}
 
 const LINUX_ONLY = { skip: process.platform !== 'linux' && 'there is no /proc to look into' };
 
@@ -73,7 +83,7 @@ test(
   async () => {
     await using mirror = await startMirror();
     const roles = childrenOf(mirror.pid);
-    assert.deepEqual(roles.map(({ role }) => role).sort(), ['auth', 'core', 'gateway']);
+    assert.deepEqual(roles.map(({ role }) => role).sort(), ['account', 'auth', 'core', 'gateway']);
     for (const { pid, role } of roles) {
       const environment = readFileSync(`/proc/${pid}/environ`, 'latin1');
       for (const secret of Object.values(SECRETS)) assert.ok(!environment.includes(secret), role);
@@ -83,9 +93,11 @@ test(
       assert.equal(Number.parseInt(readFileSync(`/proc/${pid}/coredump_filter`, 'latin1'), 16), 0, role);
       assert.equal(
         readFileSync(`/proc/${pid}/cmdline`, 'latin1').includes('--permission'),
-        role === 'gateway',
+        role === 'gateway' || role === 'account',
       );
     }
+    // The optional role is started last, and a signal ends a program that has just begun.
+    await waitFor(() => existsSync(pathsIn(home).accountSocket));
     for (const { pid } of [...roles, mirror]) process.kill(pid, 'SIGUSR1');
     // Whoever starts the debugger says so, on standard error, before it serves a request that comes after the signal.
     process.kill(mirror.pid, 'SIGHUP');

@@ -24,7 +24,7 @@ test('start, check and doctor name the proxy, and its password is in no output a
   assert.match(output, /see to that proxy, to the section egress and to HTTPS_PROXY/);
   assert.doesNotMatch(mirror.output, new RegExp(PASSWORD));
   const pids = await mirror.pids();
-  assert.equal(pids.length, 3);
+  assert.equal(pids.length, 4);
   for (const pid of pids) {
     const [environment, args] = await Promise.all(
       ['environ', 'cmdline'].map((file) => readFile(`/proc/${pid}/${file}`, 'utf8')),

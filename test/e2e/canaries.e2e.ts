@@ -257,7 +257,7 @@ async function lookAround(): Promise<void> {
   places.push({ name: 'log', content: hubgate.output() });
   places.push(...(await openFiles(home)));
   const roles = await roleProcesses(hubgate.pid);
-  assert.deepEqual(roles.map(({ role }) => role).sort(), ['auth', 'core', 'gateway', 'gateway']);
+  assert.deepEqual(roles.map(({ role }) => role).sort(), ['account', 'auth', 'core', 'gateway', 'gateway']);
   for (const { role, pid } of [...roles, { role: 'supervisor', pid: hubgate.pid }]) {
     places.push(...(await processPlaces(role, pid)));
     places.push({ name: `/proc of ${role}, as another user`, content: await readAsNobody(pid) });

@@ -12,7 +12,7 @@ test('an idle mirror is hardly ever woken', {
 }, async () => {
   await using mirror = await RunningMirror.start({ workers: 2 });
   const pids = [mirror.pid, ...(await mirror.pids())];
-  assert.equal(pids.length, 5);
+  assert.equal(pids.length, 6);
   const wakeups = async () => {
     const before = await Promise.all(pids.map(sleepsOf));
     await delay(SECONDS * 1000);

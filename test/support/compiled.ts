@@ -11,7 +11,7 @@ export const COMPILED: Readonly<Record<string, string>> = { NODE_COMPILE_CACHE: 
 /** Lets the roles of a mirror that will start in this home load it too; their environment names a directory in the home. */
 export async function shareCompiled(home: string): Promise<void> {
   await mkdir(CACHE, { recursive: true });
-  for (const role of ['core', 'auth', 'gateway']) {
+  for (const role of ['core', 'auth', 'gateway', 'account']) {
     const directory = path.join(home, 'run', role, 'compile-cache');
     await mkdir(path.dirname(directory), { recursive: true, mode: 0o750 });
     if (!existsSync(directory)) await symlink(CACHE, directory);

@@ -1,6 +1,7 @@
 import { mkdir, mkdtemp, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { startAccount } from '../../src/account/account.ts';
 import { type Auth, startAuth } from '../../src/auth/auth.ts';
 import type { DelayLimits } from '../../src/auth/identity/login-delays.ts';
 import { hashPassword, type PasswordParameters } from '../../src/auth/identity/password.ts';
@@ -16,7 +17,12 @@ import { type CoreOptions, type RunningCore, startCore } from '../../src/core/co
 import { type Gateway, startGateway } from '../../src/gateway/gateway.ts';
 import { GATEWAY_LIMITS, type GatewayLimits } from '../../src/gateway/limits.ts';
 import { prepareStart } from '../../src/launch/prepare.ts';
-import { authOptions, coreOptions, gatewayOptions } from '../../src/launch/role-options.ts';
+import {
+  accountPageOptions,
+  authOptions,
+  coreOptions,
+  gatewayOptions,
+} from '../../src/launch/role-options.ts';
 import { issueClientCertificate } from '../../src/pki/client-certificate.ts';
 import { formatFault } from '../../src/platform/fault.ts';
 import type { FakeHub } from './fake-hub.ts';
@@ -85,6 +91,7 @@ export class TestHubgate implements AsyncDisposable {
   #core: RunningCore | undefined;
   #auth: Auth | undefined;
   #gateway: Gateway | undefined;
+  #account: AsyncDisposable | undefined;
   readonly #added: Gateway[] = [];
 
   static async start(hub: FakeHub, options: TestHubgateOptions): Promise<TestHubgate> {
@@ -319,6 +326,16 @@ export class TestHubgate implements AsyncDisposable {
       ...this.#options.core,
     });
     this.#roles.use(this.#core);
+  }
+
+  /** Starts the account page, which only some tests need. */
+  async startAccount(): Promise<void> {
+    const options = await accountPageOptions(asSent(settingsFor('account', this.#config)), this.paths);
+    this.#account = this.#roles.use(await startAccount({ ...options, ...this.#common }));
+  }
+
+  async stopAccount(): Promise<void> {
+    await this.#account?.[Symbol.asyncDispose]();
   }
 
   async stopAuth(): Promise<void> {

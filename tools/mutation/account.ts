@@ -4,6 +4,12 @@ const SESSIONS = 'src/auth/identity/sessions.ts';
 const ROUTES = 'src/auth/routes/account.ts';
 const TOKENS = 'src/auth/admin/personal-tokens.ts';
 const AUTH_TESTS = ['test/auth/account.test.ts'];
+const PAGES = 'src/account/routes.ts';
+const PAGE_TESTS = ['test/account/page.test.ts'];
+const ACTIVITY_FILE = 'src/account/activity.ts';
+const ACTIVITY_TESTS = ['test/account/activity.test.ts'];
+const HAND_OVER = 'src/gateway/routes/account.ts';
+const HAND_OVER_TESTS = ['test/account/hand-over.test.ts'];
 
 /** The defences of the account page. */
 export const accountMutants: readonly Mutant[] = [
@@ -154,5 +160,131 @@ export const accountMutants: readonly Mutant[] = [
     find: ' && isTokenSecret(presented.secret, stored.hash)',
     replace: '',
     tests: ['test/auth/device-grant.test.ts'],
+  },
+  {
+    defence: 'a page of another site changes nothing',
+    file: PAGES,
+    find: "method !== 'GET' && !isSameOrigin(request.headers)",
+    replace: 'false',
+    tests: PAGE_TESTS,
+  },
+  {
+    defence: 'only a page of this very origin is one of ours',
+    file: 'src/account/same-origin.ts',
+    find: "site === 'same-origin'",
+    replace: "site !== 'cross-site'",
+    tests: PAGE_TESTS,
+  },
+  {
+    defence: 'an old browser proves the origin of a form',
+    file: 'src/account/same-origin.ts',
+    find: 'origin.toLowerCase() === `https://${host.toLowerCase()}`',
+    replace: 'true',
+    tests: PAGE_TESTS,
+  },
+  {
+    defence: 'a login leads only to a page of the account',
+    file: 'src/account/return-to.ts',
+    find: "PAGE.test(text) && !text.includes('//')",
+    replace: 'true',
+    tests: PAGE_TESTS,
+  },
+  {
+    defence: 'the former session is over after a login',
+    file: PAGES,
+    find: 'if (former !== undefined) await end(former, dependencies);',
+    replace: '',
+    tests: PAGE_TESTS,
+  },
+  {
+    defence: 'programs of a page cannot read the cookie, and other sites cannot make a browser send it',
+    file: 'src/account/cookies.ts',
+    find: 'Path=/; Secure; HttpOnly; SameSite=Strict',
+    replace: 'Path=/; Secure; SameSite=Lax',
+    tests: PAGE_TESTS,
+  },
+  {
+    defence: 'two cookies of a session are none',
+    file: 'src/account/cookies.ts',
+    find: 'values.length === 1 ?',
+    replace: 'values.length > 0 ?',
+    tests: PAGE_TESTS,
+  },
+  {
+    defence: 'no text of others is HTML',
+    file: 'src/account/html.ts',
+    find: '(character) => ENTITIES[character] ??',
+    replace: '(character) => character ??',
+    tests: ACTIVITY_TESTS,
+  },
+  {
+    defence: 'no text of others changes the direction of a page',
+    file: 'src/account/html.ts',
+    find: 'escapeControlsInLines(text).replace',
+    replace: 'text.replace',
+    tests: ACTIVITY_TESTS,
+  },
+  {
+    defence: 'somebody sees only the lines of their own subject',
+    file: ACTIVITY_FILE,
+    find: 'line.subject === subject &&',
+    replace: '',
+    tests: ACTIVITY_TESTS,
+  },
+  {
+    defence: 'only the end of the audit log is read',
+    file: ACTIVITY_FILE,
+    find: 'Math.max(0, size - ACTIVITY.tail)',
+    replace: '0',
+    tests: ACTIVITY_TESTS,
+  },
+  {
+    defence: 'the page sees no cookie but its own',
+    file: HAND_OVER,
+    find: '.filter(isOwnCookie)\n    .join',
+    replace: '.join',
+    tests: HAND_OVER_TESTS,
+  },
+  {
+    defence: 'the page sets no cookie but its own',
+    file: HAND_OVER,
+    find: '[value].flat().filter(isOwnCookie)',
+    replace: '[value].flat()',
+    tests: HAND_OVER_TESTS,
+  },
+  {
+    defence: 'the page cannot weaken what browsers enforce',
+    file: HAND_OVER,
+    find: '{ ...passed, ...ENFORCED,',
+    replace: '{ ...ENFORCED, ...headers, ...passed,',
+    tests: HAND_OVER_TESTS,
+  },
+  {
+    defence: 'nobody frames the account page',
+    file: HAND_OVER,
+    find: "base-uri 'none'; frame-ancestors 'none'",
+    replace: "base-uri 'none'",
+    tests: PAGE_TESTS,
+  },
+  {
+    defence: 'a form for the account page has a greatest length',
+    file: HAND_OVER,
+    find: 'readBody(chunks, ACCOUNT_REQUESTS.maxBody)',
+    replace: 'readBody(chunks, 2 ** 30)',
+    tests: HAND_OVER_TESTS,
+  },
+  {
+    defence: 'a page that does not answer is an answer of its own, and no fault of the gateway',
+    file: HAND_OVER,
+    find: 'if (!(error instanceof PeerUnreachable) && !(error instanceof PeerFailed)) throw error;',
+    replace: 'throw error;',
+    tests: HAND_OVER_TESTS,
+  },
+  {
+    defence: 'a process of the account page has only its own files',
+    file: 'src/launch/confinement.ts',
+    find: "if (role === 'core' || role === 'auth') return flags;",
+    replace: "if (role !== 'gateway') return flags;",
+    tests: ['test/commands/confinement.test.ts'],
   },
 ];

@@ -25,6 +25,7 @@ type RequestKind =
   | 'ping'
   | 'token'
   | 'upload'
+  | 'account'
   | 'other';
 
 /** The buckets in seconds to the last byte. A manifest takes milliseconds, a large blob a minute. */
@@ -141,6 +142,7 @@ function kindOf(target: string): RequestKind {
   const end = target.indexOf('?');
   const path = end === -1 ? target : target.slice(0, end);
   if (path === '/token') return 'token';
+  if (path === '/account' || path.startsWith('/account/')) return 'account';
   if (path === '/v2/' || path === '/v2') return 'ping';
   if (!path.includes('/v2/')) return 'other';
   if (path.endsWith('/_catalog')) return 'catalog';

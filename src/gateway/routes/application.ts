@@ -20,6 +20,7 @@ import { isOriginForm } from '../http/target.ts';
 import { type GatewayLimits, UNRECORDED_RETRY_AFTER } from '../limits.ts';
 import type { RequestMeters } from '../metrics/requests.ts';
 import type { WorkerPlace } from '../metrics/workers.ts';
+import { isAccountTarget } from './account.ts';
 import { publicRoutes } from './service.ts';
 import { v2Steps } from './v2.ts';
 import type { V2Dependencies, V2State } from './v2-request.ts';
@@ -132,8 +133,9 @@ function callerOf(request: IncomingMessage, addressOf: AddressOf): string {
 
 const UNRECORDED = 'the mirror cannot record requests at the moment, and therefore answers none; try again';
 
+/** The account page decides nothing about images, and auth logs what people change there. */
 function isRecorded({ url }: IncomingMessage): boolean {
-  return !UNDECIDED.has(url ?? '');
+  return !UNDECIDED.has(url ?? '') && !isAccountTarget(url);
 }
 
 function answerFailure(

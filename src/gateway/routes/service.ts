@@ -1,8 +1,9 @@
 import Router from '@koa/router';
 import { addressKey } from '../http/client-address.ts';
+import { type AccountPageDependencies, handOverAccount, redirectBrowsers } from './account.ts';
 import { answerToken, type TokenDependencies } from './token.ts';
 
-export interface ServiceDependencies extends TokenDependencies {
+export interface ServiceDependencies extends TokenDependencies, AccountPageDependencies {
   /** The certificate of the local CA as PEM, if the local CA issued the server's certificate. */
   readonly ca: string | undefined;
 }
@@ -28,6 +29,8 @@ export function serviceRoutes(dependencies: ServiceDependencies): Router {
     const client = { caller: addressKey(dependencies.addressOf(context.req)), signal: context.req.signal };
     context.body = await dependencies.auth.keysFor(client);
   });
+  router.all(/^\/account(?:\/.*)?$/, (context) => handOverAccount(context, dependencies));
+  router.get('/', redirectBrowsers);
   router.get('/token', (context) => answerToken(context, dependencies));
   router.post('/token', (context) => answerToken(context, dependencies));
   return router;

@@ -1,0 +1,86 @@
+/**
+ * The account page: people log in, and see and change what is theirs. It renders pages and has no secret; sessions
+ * and proofs are auth's. It is a process of its own, so that a fault in it costs no pull.
+ */
+import type { RequestListener, ServerResponse } from 'node:http';
+import { type Clock, systemClock } from '../platform/clock.ts';
+import { PeerFailed } from '../platform/ipc/ask-peer.ts';
+import { PeerUnreachable } from '../platform/ipc/http-client.ts';
+import { serveOnSocket } from '../platform/ipc/unix-socket.ts';
+import type { Logger } from '../platform/log.ts';
+import { FairQueue } from '../platform/scheduling/fair-queue.ts';
+import { readAccountRequest } from './account-request.ts';
+import { readActivity } from './activity.ts';
+import { type AccountAnswer, pageAnswer } from './answer.ts';
+import { openAccountAuthClient } from './auth-client.ts';
+import { ACTIVITY, AUTH_DEADLINE } from './limits.ts';
+import { messagePage } from './pages/message.ts';
+import { type AccountDependencies, answerAccount } from './routes.ts';
+import type { SnippetMirror } from './snippets.ts';
+
+export interface AccountPageOptions {
+  /** The path of the page's unix socket. */
+  readonly socket: string;
+  readonly authSocket: string;
+  /** The mirror as clients see it. */
+  readonly mirror: SnippetMirror;
+  readonly auditFile: string;
+  readonly log: Logger;
+  readonly clock?: Clock;
+}
+
+export async function startAccount(options: AccountPageOptions): Promise<AsyncDisposable> {
+  const { socket, authSocket, mirror, auditFile: file, log, clock = systemClock } = options;
+  await using stack = new AsyncDisposableStack();
+  const auth = stack.use(openAccountAuthClient(authSocket));
+  const { concurrent, waiting } = ACTIVITY;
+  const turns = new FairQueue({ concurrent, concurrentEach: 1, waiting, waitingEach: 2 });
+  const dependencies: AccountDependencies = {
+    ...{ auth, mirror, clock },
+    readActivity: (request) =>
+      turns.run(request.subject, { deadline: AUTH_DEADLINE }, () => readActivity({ file, ...request })),
+  };
+  stack.use(await serveOnSocket(socket, answering(dependencies, log)));
+  const running = stack.move();
+  return { [Symbol.asyncDispose]: () => running.disposeAsync() };
+}
+
+function answering(dependencies: AccountDependencies, log: Logger): RequestListener {
+  const { host } = dependencies.mirror;
+  const answer = async (incoming: Parameters<RequestListener>[0]): Promise<AccountAnswer> => {
+    const request = await readAccountRequest(incoming);
+    return request === undefined
+      ? pageAnswer(messagePage({ title: 'Too long', host }, ['This request is too long.']), 413)
+      : answerAccount(request, dependencies);
+  };
+  return (request, response) => {
+    answer(request)
+      .catch((error: unknown) => failure(error, host, log))
+      .then((answered) => send(response, answered))
+      .catch((error: unknown) => {
+        log.error({ err: error }, 'the account page failed');
+        response.destroy();
+      });
+  };
+}
+
+function failure(error: unknown, host: string, log: Logger): AccountAnswer {
+  const isPeers = error instanceof PeerUnreachable || error instanceof PeerFailed;
+  if (isPeers) log.warn({ reason: error.message }, 'auth does not answer the account page');
+  else log.error({ err: error }, 'the account page failed');
+  const reason = 'A part of the mirror does not answer. Pulls are not affected. Try again in a minute.';
+  return pageAnswer(messagePage({ title: 'Not at the moment', host }, [reason]), isPeers ? 503 : 500);
+}
+
+function send(
+  response: ServerResponse,
+  { status, type, body = '', location, cookies = [] }: AccountAnswer,
+): void {
+  response.writeHead(status, {
+    'content-length': Buffer.byteLength(body),
+    ...(type && { 'content-type': type }),
+    ...(location && { location }),
+    ...(cookies.length > 0 && { 'set-cookie': [...cookies] }),
+  });
+  response.end(body);
+}

@@ -1,0 +1,41 @@
+import type { z } from 'zod';
+import { askPeer, parseAnswer } from '../platform/ipc/ask-peer.ts';
+import { type HttpClient, openSocketClient } from '../platform/ipc/http-client.ts';
+import { ACCOUNT_REFUSAL, type AccountRefusal } from '../protocol/account-api.ts';
+import { AUTH_DEADLINE } from './limits.ts';
+
+const PEER = 'auth';
+
+/** The status with which auth refuses. */
+const REFUSED = 400;
+
+export type AuthAnswer<T> = { readonly value: T } | { readonly refused: AccountRefusal };
+
+export interface AccountAuthClient extends AsyncDisposable {
+  /**
+   * @throws PeerUnreachable if auth does not answer
+   * @throws PeerFailed if auth answers that it failed
+   */
+  ask<Schema extends z.ZodType>(
+    path: string,
+    request: object,
+    schema: Schema,
+  ): Promise<AuthAnswer<z.output<Schema>>>;
+}
+
+export function openAccountAuthClient(socket: string): AccountAuthClient {
+  const http: HttpClient = openSocketClient(socket);
+  return {
+    async ask(path, request, schema) {
+      const answer = await askPeer(http, PEER, {
+        ...{ method: 'POST', path, deadline: AUTH_DEADLINE },
+        headers: { 'content-type': 'application/json' },
+        body: JSON.stringify(request),
+      });
+      return answer.statusCode === REFUSED
+        ? { refused: parseAnswer(PEER, { ...answer, statusCode: 200 }, ACCOUNT_REFUSAL) }
+        : { value: parseAnswer(PEER, answer, schema) };
+    },
+    [Symbol.asyncDispose]: () => http[Symbol.asyncDispose](),
+  };
+}

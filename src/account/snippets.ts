@@ -1,0 +1,123 @@
+/** What somebody pastes into a shell, so that a client on that machine pulls by the mirror's name. */
+
+export interface SnippetMirror {
+  /** The host as names of images have it: `mirror.corp`, with a port if it is not 443. */
+  readonly host: string;
+  /** The certificate of the local CA as PEM; absent if machines trust the server's certificate already. */
+  readonly ca?: string | undefined;
+}
+
+export interface SnippetLogin {
+  readonly user: string;
+  /** Absent if the client is to ask for it. */
+  readonly token?: string | undefined;
+}
+
+export interface SnippetClient {
+  readonly name: string;
+  readonly title: string;
+  readonly snippet: (mirror: SnippetMirror, login: SnippetLogin) => string;
+}
+
+export const SNIPPET_CLIENTS: readonly SnippetClient[] = [
+  {
+    name: 'docker',
+    title: 'Docker',
+    snippet: (mirror, login) =>
+      lines(
+        trustIn(mirror, `/etc/docker/certs.d/${mirror.host}`),
+        loginWith('docker login', mirror, login),
+        `docker pull ${mirror.host}/library/alpine`,
+      ),
+  },
+  {
+    name: 'podman',
+    title: 'Podman, Buildah and Skopeo',
+    snippet: (mirror, login) =>
+      lines(
+        trustIn(mirror, `/etc/containers/certs.d/${mirror.host}`),
+        loginWith('podman login', mirror, login),
+        `podman pull ${mirror.host}/library/alpine`,
+      ),
+  },
+  {
+    name: 'nerdctl',
+    title: 'nerdctl',
+    snippet: (mirror, login) => {
+      const directory = `/etc/containerd/certs.d/${mirror.host}`;
+      return lines(
+        trustIn(mirror, directory),
+        mirror.ca === undefined
+          ? undefined
+          : heredoc(`sudo tee ${directory}/hosts.toml`, [
+              `server = "https://${mirror.host}"`,
+              '',
+              `[host."https://${mirror.host}"]`,
+              `  ca = "${directory}/ca.crt"`,
+            ]),
+        loginWith('nerdctl login', mirror, login),
+        `nerdctl pull ${mirror.host}/library/alpine`,
+      );
+    },
+  },
+  {
+    name: 'crane',
+    title: 'crane',
+    snippet: (mirror, login) =>
+      lines(
+        trustInSystem(mirror),
+        loginWith('crane auth login', mirror, login),
+        `crane digest ${mirror.host}/library/alpine`,
+      ),
+  },
+  {
+    name: 'helm',
+    title: 'Helm',
+    snippet: (mirror, login) => lines(trustInSystem(mirror), loginWith('helm registry login', mirror, login)),
+  },
+  {
+    name: 'kubernetes',
+    title: 'Kubernetes (a pull secret)',
+    snippet: ({ host }, { user, token }) =>
+      lines(
+        token === undefined ? 'read -rs -p "Token: " TOKEN' : `TOKEN=${quoted(token)}`,
+        'kubectl create secret docker-registry hubgate \\',
+        `  --docker-server=${host} --docker-username=${quoted(user)} --docker-password="$TOKEN"`,
+      ),
+  },
+];
+
+function loginWith(command: string, { host }: SnippetMirror, { user, token }: SnippetLogin): string {
+  return token === undefined
+    ? `${command} ${host} -u ${quoted(user)}`
+    : `printf %s ${quoted(token)} | ${command} ${host} -u ${quoted(user)} --password-stdin`;
+}
+
+function trustIn({ ca }: SnippetMirror, directory: string): string | undefined {
+  return ca === undefined
+    ? undefined
+    : lines(`sudo mkdir -p ${directory}`, heredoc(`sudo tee ${directory}/ca.crt`, [ca.trim()]));
+}
+
+/** For clients that know only the certificates of the machine. The paths are those of Debian and Ubuntu. */
+function trustInSystem({ ca }: SnippetMirror): string | undefined {
+  return ca === undefined
+    ? undefined
+    : lines(
+        heredoc('sudo tee /usr/local/share/ca-certificates/hubgate.crt', [ca.trim()]),
+        'sudo update-ca-certificates',
+      );
+}
+
+function heredoc(command: string, content: readonly string[]): string {
+  return [`${command} > /dev/null <<'END'`, ...content, 'END'].join('\n');
+}
+
+/** Quotes a text for a shell. Names of users may have `$` and `\`. */
+function quoted(text: string): string {
+  return /^[\w.@+-]+$/.test(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`;
+}
+
+function lines(...all: readonly (string | undefined)[]): string {
+  return all.filter((one) => one !== undefined).join('\n');
+}

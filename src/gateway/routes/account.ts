@@ -1,0 +1,136 @@
+/**
+ * Hands requests for the account page over to the role that renders it. Only what is named here crosses, in either
+ * direction, so the page sees no credential of a client, and cannot weaken what browsers enforce.
+ */
+import type { IncomingHttpHeaders, ServerResponse } from 'node:http';
+import type { Context, Next } from 'koa';
+import { PeerFailed } from '../../platform/ipc/ask-peer.ts';
+import { PeerUnreachable } from '../../platform/ipc/http-client.ts';
+import type { TextAnswer } from '../../platform/ipc/text-exchange.ts';
+import type { Logger } from '../../platform/log.ts';
+import { readBody } from '../../platform/read-body.ts';
+import { QueueFullError } from '../../platform/scheduling/fair-queue.ts';
+import {
+  ACCOUNT_PATH,
+  ADDRESS_HEADER,
+  ANSWERED_HEADERS,
+  HANDED_HEADERS,
+  LOGIN_COOKIE,
+  SESSION_COOKIE,
+} from '../../protocol/account-page.ts';
+import type { AccountClient } from '../clients/account-client.ts';
+import { type AddressOf, addressKey } from '../http/client-address.ts';
+import { ClientGone } from '../http/response-body.ts';
+import { ACCOUNT_REQUESTS } from '../limits.ts';
+
+export interface AccountPageDependencies {
+  readonly account: AccountClient;
+  readonly addressOf: AddressOf;
+  readonly log: Logger;
+}
+
+/** True for the path of the page, and for everything below it. */
+export function isAccountTarget(url = ''): boolean {
+  return url.startsWith(ACCOUNT_PATH) && /^(?:[/?]|$)/.test(url.slice(ACCOUNT_PATH.length));
+}
+
+/** What browsers enforce on every answer, whatever the page says. */
+const ENFORCED = {
+  'cache-control': 'no-store',
+  'content-security-policy':
+    "default-src 'none'; style-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
+  'cross-origin-opener-policy': 'same-origin',
+  'cross-origin-resource-policy': 'same-origin',
+  'referrer-policy': 'no-referrer',
+  'x-content-type-options': 'nosniff',
+  'x-frame-options': 'DENY',
+};
+
+export async function handOverAccount(
+  context: Context,
+  dependencies: AccountPageDependencies,
+): Promise<void> {
+  // The response is written here, because Koa would determine its type and length again.
+  context.respond = false;
+  const { req: request, res: response } = context;
+  if (!METHODS.has(context.method)) return sendText(response, 405, 'This page knows no such method.\n');
+  const chunks = request.iterator({ destroyOnReturn: false });
+  const body = await readBody(chunks, ACCOUNT_REQUESTS.maxBody).catch(() => {
+    throw new ClientGone();
+  });
+  if (body === undefined) {
+    response.setHeader('connection', 'close');
+    return sendText(response, 413, 'This form is too long.\n');
+  }
+  const { account, addressOf, log } = dependencies;
+  const address = addressOf(request);
+  try {
+    const answer = await account.handOver({
+      method: context.method === 'POST' ? 'POST' : 'GET',
+      path: request.url ?? ACCOUNT_PATH,
+      headers: { ...handedHeaders(request.headers), [ADDRESS_HEADER]: address },
+      ...(body.length > 0 && { body: body.toString('utf8') }),
+      caller: addressKey(address),
+      signal: request.signal,
+    });
+    passOn(answer, response);
+  } catch (error) {
+    if (error instanceof QueueFullError) return sendText(response, 503, BUSY);
+    if (!(error instanceof PeerUnreachable) && !(error instanceof PeerFailed)) throw error;
+    log.warn({ reason: error.message }, 'the account page does not answer');
+    sendText(response, 503, DOWN);
+  }
+}
+
+const METHODS = new Set(['GET', 'HEAD', 'POST']);
+const BUSY = 'Too many requests for the account page at the moment. Try again in a minute.\n';
+const DOWN =
+  'The account page does not answer at the moment. Pulls are not affected. Try again in a minute.\n';
+
+function handedHeaders(headers: IncomingHttpHeaders): Record<string, string> {
+  const handed: Record<string, string> = {};
+  for (const name of HANDED_HEADERS) {
+    const value = headers[name];
+    if (typeof value === 'string') handed[name] = value;
+  }
+  const cookies = ownCookies(headers.cookie);
+  return cookies === '' ? handed : { ...handed, cookie: cookies };
+}
+
+function ownCookies(cookies = ''): string {
+  return cookies
+    .split(';')
+    .map((one) => one.trim())
+    .filter(isOwnCookie)
+    .join('; ');
+}
+
+function isOwnCookie(cookie: string): boolean {
+  return [SESSION_COOKIE, LOGIN_COOKIE].some((name) => cookie.startsWith(`${name}=`));
+}
+
+function passOn({ statusCode, headers, text }: TextAnswer, response: ServerResponse): void {
+  const passed: Record<string, string | string[]> = {};
+  for (const name of ANSWERED_HEADERS) {
+    const value = headers[name];
+    if (value !== undefined)
+      passed[name] = name === 'set-cookie' ? [value].flat().filter(isOwnCookie) : value;
+  }
+  response.writeHead(statusCode, { ...passed, ...ENFORCED, 'content-length': Buffer.byteLength(text) });
+  response.end(text);
+}
+
+function sendText(response: ServerResponse, status: number, text: string): void {
+  const type = { 'content-type': 'text/plain; charset=utf-8' };
+  response.writeHead(status, { ...type, ...ENFORCED, 'content-length': Buffer.byteLength(text) });
+  response.end(text);
+}
+
+/** A person who types the mirror's name into a browser wants the account page. No registry client asks for HTML. */
+export async function redirectBrowsers(context: Context, next: Next): Promise<unknown> {
+  if (!(context.headers.accept ?? '').includes('text/html')) return next();
+  context.status = 303;
+  context.set('location', `${ACCOUNT_PATH}/`);
+  context.body = '';
+  return undefined;
+}
