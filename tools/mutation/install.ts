@@ -132,4 +132,18 @@ export const installMutants: readonly Mutant[] = [
     replace: '',
     tests: ['test/deploy/compiled.test.ts'],
   },
+  {
+    defence: 'archives of a release do not depend on the order of files',
+    file: 'tools/release/archive.ts',
+    find: 'return [...all.values()].toSorted((a, b) => (a.path < b.path ? -1 : 1));',
+    replace: 'return [...all.values()];',
+    tests: ['test/deploy/release.test.ts'],
+  },
+  {
+    defence: 'a bill of materials names what the program and a tool of development have in common',
+    file: 'tools/release/bill-of-materials.ts',
+    find: "const args = ['sbom',",
+    replace: "const args = ['sbom', '--omit=dev',",
+    tests: ['test/deploy/release.test.ts'],
+  },
 ];
