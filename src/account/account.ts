@@ -15,8 +15,9 @@ import { type AccountAnswer, pageAnswer } from './answer.ts';
 import { openAccountAuthClient } from './auth-client.ts';
 import { ACTIVITY, AUTH_DEADLINE } from './limits.ts';
 import { messagePage } from './pages/message.ts';
-import { type AccountDependencies, answerAccount } from './routes.ts';
+import { answerAccount } from './routes.ts';
 import type { SnippetMirror } from './snippets.ts';
+import type { AccountDependencies } from './visit.ts';
 
 export interface AccountPageOptions {
   /** The path of the page's unix socket. */

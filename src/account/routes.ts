@@ -1,49 +1,23 @@
 /** The pages, by method and path. Each page that needs a login gets a session that auth has just confirmed. */
-import type { Clock } from '../platform/clock.ts';
 import { QueueFullError } from '../platform/scheduling/fair-queue.ts';
-import {
-  type AccountRefusal,
-  CREATED_SESSION,
-  CREATED_TOKEN,
-  DONE,
-  OWN_TOKENS,
-  SHOWN_SESSION,
-  type ShownSession,
-} from '../protocol/account-api.ts';
+import { CREATED_SESSION, CREATED_TOKEN, DONE, OWN_TOKENS, SHOWN_SESSION } from '../protocol/account-api.ts';
 import type { AccountRequest } from './account-request.ts';
-import type { Activity, ActivityRequest } from './activity.ts';
 import { type AccountAnswer, pageAnswer, redirectTo } from './answer.ts';
-import type { AccountAuthClient } from './auth-client.ts';
 import { endedSessionCookie, sessionCookie } from './cookies.ts';
+import { decideDeviceApproval, showDeviceApproval } from './device-approval.ts';
 import { activityPage } from './pages/activity.ts';
 import { connectPage } from './pages/connect.ts';
-import type { PageUser } from './pages/layout.ts';
 import { loginPage } from './pages/login.ts';
 import { messagePage } from './pages/message.ts';
 import { overviewPage } from './pages/overview.ts';
 import { passwordPage } from './pages/password.ts';
 import { type TokensPage, type TypedToken, tokensPage } from './pages/tokens.ts';
+import { reasonsOf } from './reasons.ts';
 import { parseReturnTo } from './return-to.ts';
 import { isSameOrigin } from './same-origin.ts';
-import { SNIPPET_CLIENTS, type SnippetClient, type SnippetMirror } from './snippets.ts';
+import { SNIPPET_CLIENTS, type SnippetClient } from './snippets.ts';
 import { STYLE } from './style.ts';
-
-export interface AccountDependencies {
-  readonly auth: AccountAuthClient;
-  readonly mirror: SnippetMirror;
-  /** Reads the audit log for one user, of whom it has its turn. */
-  readonly readActivity: (request: Omit<ActivityRequest, 'file'>) => Promise<Activity>;
-  readonly clock: Clock;
-}
-
-/** A request of somebody who has logged in. */
-interface Visit {
-  readonly request: AccountRequest;
-  /** The id of the session. */
-  readonly session: string;
-  readonly shown: ShownSession;
-  readonly user: PageUser;
-}
+import type { AccountDependencies, Visit } from './visit.ts';
 
 type Open = (request: AccountRequest, dependencies: AccountDependencies) => Promise<AccountAnswer>;
 type Private = (visit: Visit, dependencies: AccountDependencies) => Promise<AccountAnswer>;
@@ -65,6 +39,8 @@ const PRIVATE: Readonly<Record<string, Private>> = {
     pageAnswer(passwordPage({ host: mirror.host, user })),
   'POST /account/password': setOwnPassword,
   'GET /account/activity': showActivity,
+  'GET /account/device': showDeviceApproval,
+  'POST /account/device/decide': decideDeviceApproval,
   'GET /account/connect': showConnect,
   'POST /account/connect': connectMachine,
 };
@@ -276,15 +252,4 @@ function clientIn(fields: URLSearchParams): SnippetClient {
   const client = SNIPPET_CLIENTS.find((one) => one.name === name) ?? SNIPPET_CLIENTS[0];
   if (client === undefined) throw new Error('there are no clients');
   return client;
-}
-
-const REASONS: Readonly<Record<Exclude<AccountRefusal['error'], 'WRONG'>, string>> = {
-  BAD_CREDENTIALS: 'The name or the password is wrong.',
-  TOO_MANY_LOGINS: 'Too many logins wait at the moment. Try again in a minute.',
-  NO_SESSION: 'Your session is over. Log in again.',
-  BAD_CSRF: 'This form is from an earlier session, so nothing was done. Try again.',
-};
-
-function reasonsOf({ error, reasons = [] }: AccountRefusal): readonly string[] {
-  return error === 'WRONG' ? reasons : [REASONS[error]];
 }

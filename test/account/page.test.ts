@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import { after, test } from 'node:test';
 import { hashPassword } from '../../src/auth/identity/password.ts';
+import { askAuth } from '../support/ask-auth.ts';
 import { Browser } from '../support/browser.ts';
 import { imageOf } from '../support/image.ts';
 import { PASSWORD } from '../support/test-hubgate.ts';
@@ -268,4 +269,28 @@ test('the distribution API and /token read no cookies', async () => {
   const { text } = await browser.get('/token?service=localhost&scope=repository:library/alpine:pull');
   const [, payload = ''] = JSON.parse(text).token.split('.');
   assert.equal(JSON.parse(Buffer.from(payload, 'base64url').toString()).sub, 'anonymous');
+});
+
+test('a machine is shown by its code, and gets its token when its user approves', async () => {
+  const { authSocket } = hubgate.paths;
+  const begin = async () =>
+    (await askAuth(authSocket, '/device/begin', { machine: 'x<b>', address: '10.1.1.1' })).body;
+  const poll = (code: unknown) => askAuth(authSocket, '/device/poll', { device_code: code });
+  const browser = await loggedIn('ana');
+  const csrf = await browser.csrf();
+  for (const decision of ['refuse', 'something else', 'approve']) {
+    const { device_code: deviceCode, user_code: userCode } = await begin();
+    const shown = await browser.get(`/account/device?user_code=${String(userCode).toLowerCase()}`);
+    for (const text of ['x&lt;b&gt;', '10.1.1.1', String(userCode)])
+      assert.ok(shown.text.includes(text), shown.text);
+    const form = { csrf, user_code: String(userCode), decision };
+    assert.equal((await browser.post('/account/device/decide', { ...form, csrf: 'x' })).status, 400);
+    assert.equal((await browser.post('/account/device/decide', form)).status, 200);
+    const { status, body } = await poll(deviceCode);
+    if (decision === 'approve') assert.deepEqual([status, body.user], [200, 'ana']);
+    else assert.deepEqual([status, body.error], [400, 'access_denied'], decision);
+  }
+  const unknown = await browser.get('/account/device?user_code=BCDF-GHJK');
+  assert.deepEqual([unknown.status, /no machine waits with this code/.test(unknown.text)], [400, true]);
+  assert.equal((await new Browser(hubgate).get('/account/device?user_code=AB-CD')).status, 303);
 });
