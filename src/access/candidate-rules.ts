@@ -45,7 +45,7 @@ export class CandidateRules {
   /**
    * Returns the lists of patterns that may mean a subject with these keys, each in the order of precedence.
    */
-  for(keys: readonly string[]): readonly (readonly RulePattern[])[] {
+  withKeys(keys: readonly string[]): readonly (readonly RulePattern[])[] {
     const found: (readonly RulePattern[])[] = [this.#others];
     for (const key of keys) {
       const list = this.#byKey.get(key);

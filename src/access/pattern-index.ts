@@ -6,43 +6,44 @@
  */
 import type { Pattern } from './pattern.ts';
 
-interface PatternPrefix<Alike> {
+interface PatternPrefix<Value> {
   readonly literal: string;
-  readonly endings: Affixes<Alike>;
+  readonly endings: Affixes<Value>;
   /** The patterns in which `${user}` comes next, by the text after it. */
-  readonly own: Affixes<Affixes<Alike>>;
+  readonly afterUser: Affixes<Affixes<Value>>;
 }
 
 /** An index with one value for all patterns that share a literal beginning and ending. */
-export class PatternIndex<Alike> {
-  readonly #beginnings = new Affixes<PatternPrefix<Alike>>('beginning');
-  readonly #make: () => Alike;
+export class PatternIndex<Value> {
+  readonly #beginnings = new Affixes<PatternPrefix<Value>>('beginning');
+  readonly #make: () => Value;
 
-  constructor(make: () => Alike) {
+  constructor(make: () => Value) {
     this.#make = make;
   }
 
   /** Returns the value for this pattern. */
-  at({ literal, afterUser, ending }: Pattern): Alike {
-    const { endings, own } = this.#beginnings.at(literal, () => ({
+  getOrMake({ literal, afterUser: text, ending }: Pattern): Value {
+    const { endings, afterUser } = this.#beginnings.getOrMake(literal, () => ({
       literal,
       endings: new Affixes('ending'),
-      own: new Affixes('beginning'),
+      afterUser: new Affixes('beginning'),
     }));
-    const among = afterUser === undefined ? endings : own.at(afterUser, () => new Affixes('ending'));
-    return among.at(ending, this.#make);
+    const among = text === undefined ? endings : afterUser.getOrMake(text, () => new Affixes('ending'));
+    return among.getOrMake(ending, this.#make);
   }
 
   /**
    * Returns the values of all patterns that match, and of some that do not. `user` is as for
    * `matchesPattern`.
    */
-  find(name: string, user: string | undefined): readonly Alike[] {
-    const found: Alike[] = [];
-    for (const { literal, endings, own } of this.#beginnings.ofBeginning(name, 0)) {
+  find(name: string, user: string | undefined): readonly Value[] {
+    const found: Value[] = [];
+    for (const { literal, endings, afterUser } of this.#beginnings.ofBeginning(name, 0)) {
       endings.addOfEnding(name, found);
-      if (user === undefined || own.isEmpty || !name.startsWith(user, literal.length)) continue;
-      for (const among of own.ofBeginning(name, literal.length + user.length)) among.addOfEnding(name, found);
+      if (user === undefined || afterUser.isEmpty || !name.startsWith(user, literal.length)) continue;
+      for (const among of afterUser.ofBeginning(name, literal.length + user.length))
+        among.addOfEnding(name, found);
     }
     return found;
   }
@@ -73,7 +74,7 @@ class Affixes<Value> {
     return this.#lengths.length === 0;
   }
 
-  at(text: string, make: () => Value): Value {
+  getOrMake(text: string, make: () => Value): Value {
     const hash = this.#fromEnd ? hashBack(0, text, text.length, 0) : hashOn(0, text, 0, text.length);
     const next = this.#byHash.get(hash);
     for (let known = next; known !== undefined; known = known.next)

@@ -112,7 +112,7 @@ function deniesNear({ pull, to }: Rule, { patterns, subjects }: Policy): Rule[] 
   const keys = subjects.keysOfAny(who.text);
   const near = new Set<Rule>();
   for (const candidates of patterns.find(sampleOf(pattern.text, MIDDLING), USER)) {
-    for (const list of candidates.areFew ? [candidates.all] : candidates.for(keys)) {
+    for (const list of candidates.areFew ? [candidates.all] : candidates.withKeys(keys)) {
       for (const { rule } of list) {
         // Denies come before all other rules.
         if (rule.data.effect !== 'deny') break;

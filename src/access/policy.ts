@@ -35,7 +35,7 @@ export interface AccessQuestion {
   readonly subject: Subject;
   /** The groups of directories that the subject has, such as `corp/payments`. */
   readonly groups?: readonly string[];
-  /** The address of the TCP peer as the socket reports it, never from a header. */
+  /** The address of the client, as the gateway has decided it (`gateway/http/client-address.ts`). */
   readonly address: string;
   readonly repository: Repository;
   /** The tag to be resolved. It is absent for everything else, which is judged by its repository. */
@@ -51,11 +51,11 @@ export type Decision =
   | { readonly decision: 'deny'; readonly rule?: string; readonly because?: string };
 
 export function compilePolicy(data: PolicyData): Policy {
-  return runAtOnce(compilingPolicySteps(data));
+  return runAtOnce(compilePolicyInSteps(data));
 }
 
 /** Compiles a policy in steps, between which other work can run. */
-export function* compilingPolicySteps(data: PolicyData): Generator<void, Policy> {
+export function* compilePolicyInSteps(data: PolicyData): Generator<void, Policy> {
   const subjects = compileSubjects(data.groups, data.federations);
   const rules: Rule[] = [];
   for (const rule of data.rules) {
@@ -67,7 +67,7 @@ export function* compilingPolicySteps(data: PolicyData): Generator<void, Policy>
   for (const ranked of RANKS) {
     for (const rule of rules) {
       if (rank(rule.data) !== ranked) continue;
-      for (const pattern of rule.pull) patterns.at(pattern).add({ rule, pattern });
+      for (const pattern of rule.pull) patterns.getOrMake(pattern).add({ rule, pattern });
       yield;
     }
   }
@@ -118,7 +118,7 @@ function decidingRule({ patterns, subjects }: Policy, question: AccessQuestion):
       continue;
     }
     keys ??= subjects.keysOf(question.subject, question.groups);
-    for (const list of candidates.for(keys)) deciding = firstOf(list, question, user, deciding);
+    for (const list of candidates.withKeys(keys)) deciding = firstOf(list, question, user, deciding);
   }
   return deciding;
 }

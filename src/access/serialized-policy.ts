@@ -1,4 +1,4 @@
-import { compilingPolicySteps, type Policy } from './policy.ts';
+import { compilePolicyInSteps, type Policy } from './policy.ts';
 import { POLICY_WITHOUT_RULES, type PolicyData, RULE_DATA, type RuleData } from './policy-data.ts';
 
 /** A policy and its serialized form. */
@@ -27,5 +27,5 @@ export function* deserializingPolicy(serialized: string): Generator<void, Policy
     if (line !== '') rules.push(RULE_DATA.parse(JSON.parse(line.replace(/,$/, ''))));
     yield;
   }
-  return yield* compilingPolicySteps({ ...others, rules });
+  return yield* compilePolicyInSteps({ ...others, rules });
 }

@@ -194,15 +194,15 @@ export const CONNECTIONS = {
   waitingEach: 0.5,
 };
 
-/** The rules by which callers share the downloads of blobs from one upstream. */
+/** The rules by which subjects share the downloads of blobs from one upstream. */
 export const FILL_PLACES = {
   /** The downloads at a time. The rest of the 64 connections to an origin are for manifests and tokens. */
   places: 48,
-  /** The downloads of one caller at a time. The rest is left to callers who may come later. */
-  placesPerCaller: 32,
-  /** The callers that may wait for a place. */
+  /** The downloads of one subject at a time. The rest is left to subjects that may come later. */
+  placesPerSubject: 32,
+  /** The requests that may wait for a place, in total and of one subject. */
   queued: 2_000,
-  queuedPerCaller: 500,
+  queuedPerSubject: 500,
   /** Milliseconds between two searches for a download that nobody reads, while others wait. */
   watchEvery: 500,
   /**

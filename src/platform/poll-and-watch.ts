@@ -15,7 +15,7 @@ export interface PollOptions {
 }
 
 /** The shortest time between two runs, in milliseconds. */
-const TOO_SOON = 50;
+const SHORTEST_PAUSE = 50;
 
 /** Runs a task repeatedly, one run after the other. Errors that it throws are not caught. */
 export function pollAndWatch(options: PollOptions): Disposable {
@@ -89,5 +89,5 @@ class Poller implements Disposable {
  */
 function untilNext(interval: number): number {
   const left = interval - (performance.now() % interval);
-  return left < TOO_SOON ? left + interval : left;
+  return left < SHORTEST_PAUSE ? left + interval : left;
 }

@@ -14,9 +14,9 @@ const MINUTE = 60_000;
 const DAY = 24 * 60 * MINUTE;
 const SHORTEST = MINUTE;
 const LONGEST = 31 * DAY;
-/** Windows in the largest unit that people use for them. */
+/** The units in which windows are written, the largest first. */
 const WINDOW_UNITS: Readonly<Record<string, number>> = { d: DAY, h: 60 * MINUTE, m: MINUTE };
-/** The units of windows that are read. Nothing is written in seconds. */
+/** The units that are read. Seconds are accepted and never written. */
 const READ_UNITS: Readonly<Record<string, number>> = { ...WINDOW_UNITS, s: 1000 };
 
 const FORMS = {
@@ -47,7 +47,7 @@ function whyOutside({ max, windowMs }: WindowedAmount): string | undefined {
   return windowMs < SHORTEST || windowMs > LONGEST ? WINDOW_BOUNDS : undefined;
 }
 
-const WINDOW_BOUNDS = 'a window lasts from 1m to 31d, such as 24h';
+const WINDOW_BOUNDS = 'a window lasts at least 1m and at most 31d; write one such as 24h';
 
 /** Writes an amount as people do: `40/6h`. */
 export function formatAmount({ max, windowMs }: WindowedAmount, unit: AmountUnit): string {
@@ -103,7 +103,7 @@ function meantAmount(text: string, unit: AmountUnit): string | undefined {
   const match = WRITTEN.exec(plain.replace(/^(\d{1,7}[a-z]{1,7})\/(\d{1,9})$/, '$2/$1'));
   if (match === null) return undefined;
   const [, count = '', sizeUnit = '', length = '', windowUnit = ''] = match;
-  const size = unit === 'pulls' ? sizeUnit && undefined : sizeOf(sizeUnit);
+  const size = unit === 'pulls' ? (sizeUnit === '' ? '' : undefined) : sizeOf(sizeUnit);
   const window = windowOf(length, windowUnit);
   const meant = `${Number(count)}${size}/${window}`;
   return size !== undefined && window !== undefined && parseAmount(meant, unit) !== undefined

@@ -47,7 +47,7 @@ export function roleProcess(
   pingEvery = HANGING.pingEvery,
 ): RoleProcess {
   const order = (message: Order) => {
-    // The exit of a child that has ended says everything.
+    // A child that has ended gets no message. Its exit is reported.
     if (child.connected) child.send(message, () => {});
   };
   order({ settings });
@@ -78,7 +78,7 @@ export function roleProcess(
   };
 }
 
-/** Pings are counted, not timed, because after the machine itself was asleep all of them would be late. */
+/** Counts pings and does not time them: after a machine has slept, every ping is late. */
 function pingUntilHung(
   child: ChildProcess,
   { pingEvery, ping, onHang }: { pingEvery: number; ping: () => void; onHang: () => void },

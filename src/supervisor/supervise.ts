@@ -54,7 +54,7 @@ class SupervisedProcess {
   readonly #log: Logger;
   readonly #stopping = new AbortController();
   #process: RoleProcess | undefined;
-  #kept: Promise<void> | undefined;
+  #supervision: Promise<void> | undefined;
 
   constructor(plan: RolePlan, log: Logger) {
     this.#plan = plan;
@@ -82,10 +82,10 @@ class SupervisedProcess {
     } catch (error) {
       throw new Error(`${this.#plan.name} cannot start: ${messageOf(error)}`, { cause: error });
     }
-    this.#kept = this.#keep(this.#process);
+    this.#supervision = this.#restartUntilStopped(this.#process);
   }
 
-  async #keep(first: RoleProcess): Promise<void> {
+  async #restartUntilStopped(first: RoleProcess): Promise<void> {
     let running = first;
     let pause = RESTARTS.firstPause;
     for (;;) {
@@ -123,11 +123,11 @@ class SupervisedProcess {
     const running = this.#process;
     if (running === undefined) return;
     // A role that was never ready may be waiting for another one that cannot start.
-    if (this.#kept === undefined) running.kill();
+    if (this.#supervision === undefined) running.kill();
     else running.stop();
     const late = setTimeout(() => running.kill(), STOP_DEADLINE);
     await running.ended;
     clearTimeout(late);
-    await this.#kept;
+    await this.#supervision;
   }
 }

@@ -3,7 +3,8 @@ import { IncomingMessage } from 'node:http';
 import { Socket } from 'node:net';
 import { test } from 'node:test';
 import { ANONYMOUS, parseSubject } from '../../src/access/subject.ts';
-import { createCallerOf, type ReceivedRequest, subjectKeyOf } from '../../src/gateway/audit/audit-record.ts';
+import type { ReceivedRequest } from '../../src/gateway/audit/audit-record.ts';
+import { createCallerOf, subjectKeyOf } from '../../src/gateway/authentication/request-keys.ts';
 import { peerAddress } from '../../src/gateway/http/client-address.ts';
 
 function received(

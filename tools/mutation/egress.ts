@@ -145,8 +145,8 @@ export const egressMutants: readonly Mutant[] = [
   {
     defence: 'what a credential helper prints is in no error unless it failed',
     file: 'src/core/upstream/run-helper.ts',
-    find: 'prints is no JSON`',
-    replace: 'prints is no JSON: ${output}`',
+    find: 'is not JSON`',
+    replace: 'is not JSON: ${output}`',
     tests: HELPER,
   },
   {

@@ -95,14 +95,14 @@ export const floodMutants: readonly Mutant[] = [
   },
   {
     defence: 'a client does not get another share of an upstream by another name',
-    file: 'src/gateway/audit/audit-record.ts',
+    file: 'src/gateway/authentication/request-keys.ts',
     find: "return hash('sha256', shareOf(authentication, address), 'base64url');",
     replace: "return hash('sha256', JSON.stringify([subjectText(authentication), address]), 'base64url');",
     tests: ['test/gateway/audit-record.test.ts'],
   },
   {
     defence: 'a connection that several users share has several callers',
-    file: 'src/gateway/audit/audit-record.ts',
+    file: 'src/gateway/authentication/request-keys.ts',
     find: 'known?.subject === subject && known.address === address && known.agent === agent',
     replace: 'known !== undefined',
     tests: ['test/gateway/audit-record.test.ts'],

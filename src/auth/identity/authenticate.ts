@@ -74,7 +74,7 @@ export interface AuthenticateOptions {
   readonly clock: Clock;
 }
 
-/** The first provider whose login it is judges a login. */
+/** Asks the providers in order. The first that recognises a login judges it. */
 export function createAuthenticate(options: AuthenticateOptions): Authenticate {
   const providers = [federation(options), serviceTokens(options), passwords(options)];
   return async (login, address, options = {}) => {
@@ -86,7 +86,7 @@ export function createAuthenticate(options: AuthenticateOptions): Authenticate {
   };
 }
 
-/** Its name is nobody's account, so wrong attempts count against nobody. */
+/** The user name of a federated login is no account, so wrong attempts count against nobody. */
 function federation({ federatedLogin }: Pick<AuthenticateOptions, 'federatedLogin'>): IdentityProvider {
   return {
     name: 'federation',

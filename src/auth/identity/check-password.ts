@@ -64,7 +64,7 @@ export async function createCheckPassword(
    * Returns the cache key. The hash is a part of it, so that verdicts on the old password do not apply after
    * a change.
    */
-  const memoryOf = (...parts: readonly string[]) =>
+  const cacheKeyOf = (...parts: readonly string[]) =>
     createHmac('sha256', key).update(JSON.stringify(parts)).digest('base64');
 
   const verify = async ({ username, password }: PasswordAttempt): Promise<Judged> => {
@@ -104,15 +104,15 @@ export async function createCheckPassword(
     // A password that is wrong while its user is disabled may be right when the user is enabled, hence the
     // empty hash.
     const hash = (user?.isDisabled ? undefined : user?.passwordHash) ?? '';
-    const memory = memoryOf(username, hash, password);
-    const known = cached.get(memory);
+    const cacheKey = cacheKeyOf(username, hash, password);
+    const known = cached.get(cacheKey);
     if (known !== undefined) return known;
-    const answer = await judging.run(memory, async () => {
+    const answer = await judging.run(cacheKey, async () => {
       const end = monotonic() + PASSWORD_CHECK.total;
       const judged = await delays.delayed(attempt, () => judge(attempt, end), outcomeOf);
-      if (judged !== undefined) cached.set(memory, judged, PASSWORD_CHECK.cachedFor);
+      if (judged !== undefined) cached.set(cacheKey, judged, PASSWORD_CHECK.cachedFor);
       if (judged?.right)
-        cached.set(memoryOf(username, judged.hash, password), judged, PASSWORD_CHECK.cachedFor);
+        cached.set(cacheKeyOf(username, judged.hash, password), judged, PASSWORD_CHECK.cachedFor);
       return judged === undefined && attempt.signal?.aborted ? 'given up' : judged;
     });
     if (answer !== 'given up') return answer;

@@ -42,7 +42,7 @@ export interface CredentialRegistryOptions {
 }
 
 /**
- * All credentials that are in force. Gateways use them at every request to decide whether the presented
+ * Opens the list of all credentials that are in force. Gateways use them at every request to decide whether the presented
  * credential still counts.
  */
 export async function openCredentialRegistry(
@@ -52,7 +52,7 @@ export async function openCredentialRegistry(
   const read = async () => credentialsOf(options, users.current, policy.current);
   const live = new MutableValue(await read());
   let groups = byName(live.current);
-  const learn = async () => {
+  const update = async () => {
     const next = await read();
     // Subscribers must not be woken if nothing has changed.
     if (JSON.stringify(next) === JSON.stringify(live.current)) return;
@@ -65,7 +65,7 @@ export async function openCredentialRegistry(
   const refresh = () => {
     looking = looking.then(async () => {
       try {
-        await learn();
+        await update();
       } catch (error) {
         if (!isOver) log.error({ err: error }, 'the credentials cannot be read');
       }

@@ -14,9 +14,9 @@ export interface DelayLimits {
   /** The milliseconds of the first delay. Each further one is twice as long. */
   readonly first: number;
   readonly longest: number;
-  /** The milliseconds since the last wrong password. */
+  /** The milliseconds after the last wrong password until a pair is forgotten. */
   readonly forgottenAfter: number;
-  /** The most pairs of a name and a network. */
+  /** The most pairs of a name and a network that are counted. */
   readonly maxCached: number;
   /** The most attempts that wait at a time, in total and for one pair. */
   readonly maxWaiting: number;
@@ -46,7 +46,7 @@ export interface Attempt {
   readonly signal?: AbortSignal | undefined;
 }
 
-interface AddressAndUser {
+interface Guesses {
   /**
    * The attempts that were wrong or are under way, because attempts that come at the same time must not be
    * free either.
@@ -66,7 +66,7 @@ export interface JudgedAttempt {
 
 export class LoginDelays {
   readonly #options: DelaysOptions;
-  readonly #pairs: ExpiringCache<AddressAndUser>;
+  readonly #pairs: ExpiringCache<Guesses>;
   readonly #listeners: ((attempt: JudgedAttempt) => void)[] = [];
   #waiting = 0;
 
@@ -116,17 +116,17 @@ export class LoginDelays {
     }
   }
 
-  #count(key: string, pair: AddressAndUser, by: number): void {
+  #count(key: string, pair: Guesses, by: number): void {
     pair.wrong += by;
     this.#pairs.set(key, pair, this.#options.limits.forgottenAfter);
   }
 
-  #forget(key: string, pair: AddressAndUser): void {
+  #forget(key: string, pair: Guesses): void {
     pair.wrong = 0;
     if (pair.waiting === 0) this.#pairs.delete(key);
   }
 
-  async #wait(pair: AddressAndUser, milliseconds: number, signal?: AbortSignal): Promise<boolean> {
+  async #wait(pair: Guesses, milliseconds: number, signal?: AbortSignal): Promise<boolean> {
     const { limits, stopping, wait } = this.#options;
     if (this.#waiting >= limits.maxWaiting || pair.waiting >= limits.maxWaitingEach) return false;
     this.#waiting++;

@@ -23,8 +23,8 @@ type RefreshedSubject = Omit<Verdict & { kind: 'authenticated' }, 'kind'>;
  */
 export interface RefreshTokens {
   /**
-   * Resolves to undefined if no refresh token is given: to a service, for a token or a federated login, or if
-   * they are off.
+   * Resolves to undefined if there is no refresh token: services, service tokens and federated logins get none,
+   * and the configuration can turn them off.
    */
   give(identified: RefreshedSubject, client: string): Promise<string | undefined>;
   /** Resolves to the owner; to undefined if it is not a refresh token, or not valid any more. */
@@ -35,12 +35,12 @@ export interface RefreshOptions {
   readonly users: ObservableValue<Users>;
   readonly state: AuthState;
   readonly clock: Clock;
-  /** The lifetime in milliseconds. If undefined, none are given, and existing ones are no longer valid. */
+  /** The lifetime in milliseconds. If it is undefined, no tokens are issued, and existing ones are not valid. */
   readonly lifetime: number | undefined;
 }
 
 export function createRefreshTokens({ users, state, clock, lifetime }: RefreshOptions): RefreshTokens {
-  const passwordOf = (user: User | undefined): string | undefined => {
+  const passwordCredentialOf = (user: User | undefined): string | undefined => {
     const isPerson = user !== undefined && !user.isDisabled && !user.isService;
     return isPerson && user.passwordHash !== undefined
       ? passwordCredential(user.name, user.passwordHash)
@@ -49,7 +49,7 @@ export function createRefreshTokens({ users, state, clock, lifetime }: RefreshOp
   return {
     async give({ subject, credential }, client) {
       if (lifetime === undefined || subject.kind !== 'user') return undefined;
-      if (passwordOf(users.current.get(subject.name)) !== credential) return undefined;
+      if (passwordCredentialOf(users.current.get(subject.name)) !== credential) return undefined;
       await makeRoom(state, subject.name, clock());
       const { id, secret } = makeServiceToken();
       const now = clock();
@@ -67,7 +67,7 @@ export function createRefreshTokens({ users, state, clock, lifetime }: RefreshOp
       // A token that was issued while the clock was ahead would live too long.
       if (login.createdAt > clock() + REMEMBERED_LOGINS.clockTolerance) return undefined;
       const user = users.current.get(login.user);
-      if (user === undefined || login.expiresAt <= clock() || passwordOf(user) !== login.credential)
+      if (user === undefined || login.expiresAt <= clock() || passwordCredentialOf(user) !== login.credential)
         return undefined;
       await state.useLogin(login.id, clock());
       return { subject: subjectOfUser(user), credential: loginCredential(login.id) };

@@ -13,7 +13,7 @@ export interface SharedKeysOptions extends ClusterDatabase {
   readonly log: Logger;
 }
 
-/** A node that was silent for longer has no valid token any more. */
+/** The tokens of a node that was silent for a day have all expired, so its keys are left out. */
 const KEYS_OF = `SELECT jwk FROM hubgate.signing_key k WHERE node <> $1 AND NOT EXISTS
   (SELECT 1 FROM hubgate.node WHERE id = k.node AND beat_at < now() - interval '1 day') ORDER BY node, kid`;
 
@@ -55,7 +55,7 @@ export async function shareKeys(
   };
   notifications.on('auth', (what) => {
     if (what === 'signing_key') void attempt(async () => {});
-    // Listening has begun again, and what this node had to tell may not have been told.
+    // The connection was lost and is back. This node may not have published its keys meanwhile.
     else if (what === '') void attempt(publish);
   });
   const follow = async () => {

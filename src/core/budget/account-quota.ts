@@ -33,7 +33,7 @@ const ALL = '';
 export class AccountQuota {
   readonly upstream: UpstreamHost;
   readonly account: string;
-  /** It counts as long as the upstream names no quota. */
+  /** The quota in hubgate.yaml. It applies while the upstream reports none. */
   readonly #stated: StatedQuota | undefined;
   readonly #onChange: () => void;
   readonly #pulls: CountTable;
@@ -41,7 +41,7 @@ export class AccountQuota {
   readonly #share: FairShare;
   #reading: StoredReading | undefined;
   /** True if the file does not have the reading yet. */
-  #isReadingNew = false;
+  #isReadingUnsaved = false;
   /** The pulls since the start that were sent to the upstream. */
   #sent = 0;
   /** The number of the next pull. */
@@ -70,7 +70,7 @@ export class AccountQuota {
   }
 
   /** Records that the upstream has named its quota. */
-  seen(quota: Quota, now: number): void {
+  recordReading(quota: Quota, now: number): void {
     const windowMs = quota.window * 1000;
     const ours = this.#pulls.count(ALL, windowMs, now).total(now);
     const least = quota.limit - quota.remaining - ours;
@@ -79,7 +79,7 @@ export class AccountQuota {
     const most = least + Math.min(ours, this.#next - oldest);
     const before = this.#validReading(now)?.beyond ?? 0;
     this.#reading = { quota, beyond: Math.min(most, Math.max(least, before)) };
-    this.#isReadingNew = true;
+    this.#isReadingUnsaved = true;
     this.#onChange();
   }
 
@@ -105,22 +105,22 @@ export class AccountQuota {
       return undefined;
     }
     const { limit, left, beyond } = quota;
-    // A share such as 0.07 of 100 must not become 8 because of the last bit of a product.
+    // 0.07 * 100 is 7.000000000000001, which must not be rounded up to 8.
     const kept = Math.ceil(reserved.share * limit - 1e-6);
-    const of = { unit: 'pulls', used: limit - left, max: limit, windowMs } as const;
+    const counts = { unit: 'pulls', used: limit - left, max: limit, windowMs } as const;
     if (kept > 0 && left <= kept) {
       const [id] = reserved.ids;
       return {
         kind: 'reserve',
         ...(id !== undefined && { id }),
-        ...of,
+        ...counts,
         ...this.#until(kept + 1, quota, now),
       };
     }
     if (subject !== '') this.#share.ask(subject, windowMs, now);
     // An upstream that keeps a count refuses by itself, and it may know better.
     if (left <= 0 && quota.source === 'stated')
-      return { kind: 'upstream', ...of, ...this.#until(1, quota, now) };
+      return { kind: 'upstream', ...counts, ...this.#until(1, quota, now) };
     if (subject === '' || left > limit * BUDGET.shortBelow) return undefined;
     const exceeded = this.#share.exceeded(subject, limit - Math.max(0, beyond), windowMs, now);
     if (exceeded === undefined) return undefined;
@@ -170,17 +170,17 @@ export class AccountQuota {
   }
 
   /** Takes what the upstream said to another node, if that is newer. */
-  readElsewhere(reading: StoredReading): void {
+  takeReadingOf(reading: StoredReading): void {
     if (reading.quota.readAt > (this.#reading?.quota.readAt ?? 0)) this.#reading = reading;
   }
 
   /** Returns the reading, if the file does not have it yet. */
   get newReading(): StoredReading | undefined {
-    return this.#isReadingNew ? this.#reading : undefined;
+    return this.#isReadingUnsaved ? this.#reading : undefined;
   }
 
   stored(): void {
-    this.#isReadingNew = false;
+    this.#isReadingUnsaved = false;
   }
 
   report(now: number): BudgetReport['accounts'][number] {
@@ -220,12 +220,12 @@ export class AccountQuota {
   /** Returns the time at which `left` pulls are left again, if the pulls of this mirror tell. */
   #until(left: number, { limit, windowMs, beyond }: KnownQuota, now: number): { untilMs?: number } {
     const most = limit - beyond - left;
-    return most < 0 ? {} : { untilMs: this.#pulls.count(ALL, windowMs, now).leavesAt(most, now) };
+    return most < 0 ? {} : { untilMs: this.#pulls.count(ALL, windowMs, now).fallsToAt(most, now) };
   }
 
   #fullAgainAt({ limit, left, windowMs, beyond, readAt }: KnownQuota, now: number): number | null {
     if (left >= limit) return null;
-    const ours = this.#pulls.count(ALL, windowMs, now).leavesAt(0, now);
+    const ours = this.#pulls.count(ALL, windowMs, now).fallsToAt(0, now);
     return beyond > 0 && readAt !== null ? Math.max(ours, readAt + windowMs) : ours;
   }
 }

@@ -4,9 +4,9 @@
  * its count. It knows no users and no policy: the gateway says what may be spent. What is free, such as
  * cached content, never asks here.
  *
- * The rules are in this order. Each limit must have something left. Below a reserve only those pull whom it
- * is for. While more than half of a quota is left nothing else matters; then a subject that has used its fair
- * share waits as long as another one wants the quota (`fair-share.ts`). Without a known quota there is no
+ * The rules are in this order. Each limit must have something left. Once only a reserve is left, only
+ * those may pull for whom it is kept. While more than half of the quota is left, no other rule applies. After that, a
+ * subject that has used its fair share waits as long as another one wants the quota (`fair-share.ts`). Without a known quota there is no
  * reserve and no share, and what is not known never refuses anybody. See docs/decisions/0012.
  */
 import { existsSync } from 'node:fs';
@@ -59,7 +59,7 @@ export interface BudgetsOptions {
   /** The quota that the configuration states for each account of an upstream. */
   readonly stated?: ReadonlyMap<UpstreamHost, StatedQuota>;
   readonly clock: Clock;
-  /** What the other nodes of a cluster count; absent if there are none. */
+  /** The counts of the other nodes of a cluster; absent if there are none. */
   readonly shared?: SharedCounts | undefined;
   readonly log: Logger;
 }
@@ -77,6 +77,7 @@ class CountedBudgets implements Budgets {
   readonly #accounts = new Map<string, AccountQuota>();
   readonly #pulls: LimitTables;
   readonly #bytes: LimitTables;
+  /** The number of refusals by each reserve since the start. */
   readonly #reserves = new Map<string, number>();
   #file: BudgetFile | undefined;
   /** The reason why the counts cannot be read. */
@@ -93,7 +94,7 @@ class CountedBudgets implements Budgets {
     this.#load();
     options.shared?.follow({
       counted: (node, row) => this.#countedElsewhere(node, row),
-      read: (owner, reading) => this.#account(...accountIn(owner)).readElsewhere(reading),
+      read: (owner, reading) => this.#account(...accountIn(owner)).takeReadingOf(reading),
     });
   }
 
@@ -129,7 +130,7 @@ class CountedBudgets implements Budgets {
   }
 
   quotaSeen(upstream: UpstreamHost, account: string, quota: Quota): void {
-    this.#account(upstream, account).seen(quota, this.#clock());
+    this.#account(upstream, account).recordReading(quota, this.#clock());
   }
 
   left(upstream: UpstreamHost, account: string): number | undefined {

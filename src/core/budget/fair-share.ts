@@ -1,5 +1,6 @@
 import { BUDGET } from '../limits.ts';
 import { CountTable, type StoredCount } from './count-table.ts';
+import { startOf } from './sliding-count.ts';
 
 export interface Share {
   readonly used: number;
@@ -23,7 +24,8 @@ export interface Share {
 export class FairShare {
   readonly #pulls: CountTable;
   /**
-   * When each subject last asked, if that was recently and it was below its share. The oldest comes first.
+   * The time of the last request of each subject that asked recently and was below its share. The oldest comes
+   * first.
    */
   readonly #asked = new Map<string, number>();
   /** The time of the next search for subjects that are not active any more. */
@@ -46,7 +48,7 @@ export class FairShare {
     this.#pulls.load(row);
     const last = row.buckets.at(-1)?.[0];
     // The file has the sub-bucket of the last pull, which is precise enough.
-    if (last !== undefined) this.#asked.set(row.key, Math.min(now, last * (row.windowMs / 24)));
+    if (last !== undefined) this.#asked.set(row.key, Math.min(now, startOf(last, row.windowMs)));
   }
 
   /** Sets what another node of a cluster has counted for a subject. */
@@ -54,7 +56,7 @@ export class FairShare {
     this.#pulls.loadElsewhere(node, row, now);
     const last = row.buckets.at(-1)?.[0];
     if (last === undefined) return;
-    const at = Math.min(now, last * (row.windowMs / 24));
+    const at = Math.min(now, startOf(last, row.windowMs));
     if (at > (this.#asked.get(row.key) ?? 0)) this.#asked.set(row.key, at);
   }
 
@@ -87,10 +89,13 @@ export class FairShare {
     const used = count.total(now);
     const share = this.share(available);
     if (used < share || !this.#isWanted(share, windowMs, now)) return undefined;
-    return { used, share, untilMs: count.leavesAt(share - 1, now) };
+    return { used, share, untilMs: count.fallsToAt(share - 1, now) };
   }
 
-  /** Tells whether a subject below its share wants more, which the one that is above it is not. */
+  /**
+   * Returns true if some subject below its share wants more. The subject that asks is above its share, so it is
+   * never that one.
+   */
   #isWanted(share: number, windowMs: number, now: number): boolean {
     for (const [other, at] of this.#asked) {
       const wants = at > now - windowMs * BUDGET.wantedFor && this.#pulls.total(other, now) < share;
@@ -103,7 +108,7 @@ export class FairShare {
 
   #forgetInactive(windowMs: number, now: number): void {
     if (now < this.#searchAt && this.#searchAt - now <= windowMs) return;
-    this.#searchAt = now + windowMs / 24;
+    this.#searchAt = now + startOf(1, windowMs);
     this.#pulls.forgetEmpty(now, (key) => (this.#asked.get(key) ?? 0) > now - windowMs * BUDGET.wantedFor);
   }
 

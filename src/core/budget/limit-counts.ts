@@ -140,7 +140,7 @@ class LimitCharge {
   #refuse({ id, allowance, entry }: ChargedPart, used: number, now: number): QuotaRefusal {
     const refusal: QuotaRefusal = { kind: 'limit', id, unit: this.#unit, used, ...allowance };
     if (allowance.max === 0 || entry === undefined) return refusal;
-    return { ...refusal, untilMs: entry.count.leavesAt(allowance.max - 1, now) };
+    return { ...refusal, untilMs: entry.count.fallsToAt(allowance.max - 1, now) };
   }
 }
 

@@ -1,6 +1,11 @@
 /** The sub-buckets of a window. The window slides by one of them at a time. */
 const SUB_BUCKETS = 24;
 
+/** Returns the time at which a sub-bucket of a window begins. */
+export function startOf(bucket: number, windowMs: number): number {
+  return bucket * (windowMs / SUB_BUCKETS);
+}
+
 /** The number of a sub-bucket since the epoch, and the amount that was counted in it. */
 export type CountedBucket = readonly [bucket: number, amount: number];
 
@@ -19,10 +24,10 @@ export class SlidingCount {
   #windowMs: number;
   /** The length of a sub-bucket. */
   #width: number;
-  /** In ascending order, without empty ones. */
+  /** The sub-buckets in ascending order. One whose amount was taken back can be 0. */
   #buckets: [bucket: number, amount: number][];
   #total = 0;
-  /** What other nodes of a cluster have counted, by their names. */
+  /** The counts of the other nodes of a cluster, by their names. */
   #elsewhere: Map<string, SlidingCount> | undefined;
 
   constructor(windowMs: number, buckets: readonly CountedBucket[] = []) {
@@ -85,8 +90,8 @@ export class SlidingCount {
     this.#total -= taken;
   }
 
-  /** Returns the time at which at most `most` is left of what has been counted so far. */
-  leavesAt(most: number, now: number): number {
+  /** Returns the time at which what has been counted so far falls to `most` or less. */
+  fallsToAt(most: number, now: number): number {
     let rest = this.total(now);
     let at = now;
     for (const [bucket, amount] of this.#allBuckets()) {

@@ -1,4 +1,3 @@
-/** Reads content from other nodes. */
 import { Readable } from 'node:stream';
 import type { ClusterLimits } from '../../cluster/limits.ts';
 import type { ClusterNode, Nodes } from '../../cluster/nodes.ts';
@@ -15,11 +14,14 @@ export interface PeerClientOptions {
   readonly limits: ClusterLimits;
 }
 
-/** The content from another node, or that it has none, or that nothing listens there. */
+/**
+ * The content from another node. `absent`: the node does not have it. `unanswered`: the node did not give it;
+ * `isRefused` is true if nothing listens there.
+ */
 export type PeerAnswer =
   | { readonly kind: 'content'; readonly body: BlobBody }
   | { readonly kind: 'absent' }
-  | { readonly kind: 'gone'; readonly isRefused: boolean };
+  | { readonly kind: 'unanswered'; readonly isRefused: boolean };
 
 export class PeerClient implements AsyncDisposable {
   readonly #options: PeerClientOptions;
@@ -44,7 +46,7 @@ export class PeerClient implements AsyncDisposable {
       if (answer.statusCode !== 200) {
         await answer.body.dump();
         // A node that is too busy, or does not know this one yet, has the content nevertheless.
-        return answer.statusCode === 404 ? { kind: 'absent' } : { kind: 'gone', isRefused: false };
+        return answer.statusCode === 404 ? { kind: 'absent' } : { kind: 'unanswered', isRefused: false };
       }
       const size = Number(answer.headers[SIZE_HEADER]);
       const frames = Readable.from(readFrames(answer.body), { objectMode: false });
@@ -56,7 +58,7 @@ export class PeerClient implements AsyncDisposable {
       };
     } catch (error) {
       return {
-        kind: 'gone',
+        kind: 'unanswered',
         isRefused: error instanceof Error && 'code' in error && error.code === 'ECONNREFUSED',
       };
     }

@@ -34,7 +34,7 @@ export interface PeerServerOptions {
   readonly log: Logger;
 }
 
-/** The time in milliseconds after which answers that are under way are cut off at the end. */
+/** The milliseconds that answers under way have to finish when the server stops. */
 const DRAIN = 2_000;
 
 export async function servePeers(options: PeerServerOptions): Promise<AsyncDisposable> {
@@ -87,7 +87,7 @@ function refuse(response: ServerResponse, status: number): void {
   response.writeHead(status).end();
 }
 
-/** A node that has just joined is not among those that were known at the last sign of life. */
+/** A node may have joined since the list was read, so the list is read again for an unknown certificate. */
 async function isNode(socket: TLSSocket, nodes: Nodes): Promise<boolean> {
   const { raw } = socket.getPeerCertificate();
   if (raw === undefined) return false;

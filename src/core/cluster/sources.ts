@@ -1,7 +1,7 @@
 /**
- * Where the bytes of a download come from in a cluster: from another node that has them, else from one that is
- * downloading them, else from the upstream, as long as this node has the lease. So the upstream sends a digest
- * once to the whole cluster.
+ * Chooses where the bytes of a download come from in a cluster. A node that has them is asked first, then a node
+ * that is downloading them, and then the upstream, which only the node with the lease may ask. So the upstream
+ * sends a digest once to the whole cluster.
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Copies } from '../../cluster/copies.ts';
@@ -27,7 +27,7 @@ export interface SourcesOptions {
 /** The seconds after which a client may ask again while the database is away. */
 const RETRY_AFTER = 5;
 
-/** The milliseconds after which a node is asked again that did not answer. */
+/** The milliseconds after which a node that did not answer is asked again. */
 const ASK_AGAIN_AFTER = 100;
 
 export class Sources {
@@ -68,17 +68,16 @@ export class Sources {
     }
   }
 
-  /** Begins a download of this node. */
   begin(digest: Digest): SharedDownload {
     return new SharedDownload(digest, this.#options);
   }
 }
 
-/** Whether the repository of a caller contains the digest, and the caller may read it. */
+/** It is ok if the caller's repository contains the digest and the caller may read it. */
 export type Confirmation = UpstreamResult<unknown>;
 
-/** The ways of one repository to a digest. */
-export interface Ways {
+/** How one repository reaches a digest. */
+export interface BlobOrigins {
   /** Asks the upstream for the bytes. */
   readonly upstream: OpenBlob;
   /** Asks whether the repository contains the digest, before another node is followed. */
@@ -103,17 +102,21 @@ export class SharedDownload implements AsyncDisposable {
 
   /**
    * Opens the bytes from the offset `from` on. Before it follows another node it asks `confirm`, because that
-   * node was asked under another repository perhaps.
+   * node may have been asked for it under another repository.
    */
-  async open(from: number, size: number | undefined, ways: Ways): Promise<UpstreamResult<BlobBody>> {
+  async open(
+    from: number,
+    size: number | undefined,
+    origins: BlobOrigins,
+  ): Promise<UpstreamResult<BlobBody>> {
     const until = performance.now() + 2 * this.#options.limits.lease;
     try {
       for (;;) {
-        const answer = await this.#tryOpen(from, size, ways);
+        const answer = await this.#tryOpen(from, size, origins);
         if ('kind' in answer) return answer;
         if (performance.now() > until)
           return unavailable('failed', `node ${answer.silent} does not answer`, 1);
-        // Its lease runs out soon, unless it has ended for certain.
+        // The lease of a silent node runs out soon. A node that has certainly ended is not waited for.
         if (this.#gone === undefined) await delay(ASK_AGAIN_AFTER);
       }
     } catch (error) {
@@ -137,7 +140,7 @@ export class SharedDownload implements AsyncDisposable {
   async #tryOpen(
     from: number,
     size: number | undefined,
-    { upstream, confirm }: Ways,
+    { upstream, confirm }: BlobOrigins,
   ): Promise<UpstreamResult<BlobBody> | { readonly silent: string }> {
     if (this.#lease === undefined || this.#lease.lost.aborted) {
       const asked = new Set<string>();
@@ -146,7 +149,7 @@ export class SharedDownload implements AsyncDisposable {
       const taken = await this.#options.leases.take(this.#digest, this.#gone);
       if (taken.kind === 'elsewhere')
         return (await this.#fromDownload(taken, from, confirm)) ?? { silent: taken.node };
-      // Nobody would give it back any more.
+      // This download is over, so nothing else would give the lease back.
       if (this.#isOver) await taken[Symbol.asyncDispose]();
       else this.#lease = taken;
       // Another node may have received it all between the look for copies and the lease.
@@ -192,7 +195,7 @@ export class SharedDownload implements AsyncDisposable {
     const answer = node && (await peers.open(node, this.#digest, from));
     if (answer?.kind === 'content') return ok(answer.body);
     // Nothing listens there any more, so its lease need not run out.
-    this.#gone = answer?.kind === 'gone' && answer.isRefused ? holder : undefined;
+    this.#gone = answer?.kind === 'unanswered' && answer.isRefused ? holder : undefined;
     return undefined;
   }
 

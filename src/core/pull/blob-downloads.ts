@@ -40,7 +40,7 @@ export interface BlobDownloadsOptions {
   readonly log: Logger;
 }
 
-/** The wanted part of a blob, and who waits for it. */
+/** The wanted part of a blob, and the signal of its client. */
 export interface BlobRequest {
   /** The single wanted range, such as `bytes=0-9`. A small part can arrive before the rest. */
   readonly range?: string | undefined;
@@ -50,7 +50,8 @@ export interface BlobRequest {
 
 interface Joining extends BlobRequest {
   readonly requester: Requester;
-  readonly isMember: boolean;
+  /** True if the repository is known to contain the digest. */
+  readonly isLinked: boolean;
   /** Aborted when the time for the answer is over. */
   readonly late: AbortSignal;
 }
@@ -136,21 +137,21 @@ export class BlobDownloads implements AsyncDisposable {
       await running.ended;
       return this.#join(repository, digest, joining, place);
     }
-    const shared = joining.isMember ? running?.fill : undefined;
+    const joinable = joining.isLinked ? running?.fill : undefined;
     const isFirst = running?.isOf(name) !== true;
-    if (place === undefined && isFirst && shared === undefined) {
+    if (place === undefined && isFirst && joinable === undefined) {
       const taken = await this.#enter(repository, joining, running);
       // Another caller may have begun the download meanwhile.
       return 'kind' in taken ? taken : this.#join(repository, digest, joining, taken);
     }
     // A fill that the cache cannot store costs one more download than passing the blob on at once.
     if (running === undefined && this.#options.writes.isFailing)
-      return this.#passBy(repository, digest, joining, place);
+      return this.#bypassCache(repository, digest, joining, place);
     const download = running ?? this.#begin(repository, digest);
-    if (shared !== undefined) place?.[Symbol.dispose]();
+    if (joinable !== undefined) place?.[Symbol.dispose]();
     const receive = this.#receive(repository, digest, joining.requester);
-    const opened = await (shared ?? download.open(name, receive, place ?? NO_PLACE));
-    const isOwn = isFirst && shared === undefined && download.filledFor === name;
+    const opened = await (joinable ?? download.open(name, receive, place ?? NO_PLACE));
+    const isOwn = isFirst && joinable === undefined && download.filledFor === name;
     return this.#answerOf(opened, { repository, digest, joining, download, isOwn });
   }
 
@@ -158,7 +159,7 @@ export class BlobDownloads implements AsyncDisposable {
     opened: Opened,
     { repository, digest, joining, download, isOwn }: Opening,
   ): Promise<PullOutcome<PulledBlob>> {
-    if (opened.kind === 'unwritable') return this.#passBy(repository, digest, joining);
+    if (opened.kind === 'unwritable') return this.#bypassCache(repository, digest, joining);
     if (opened.kind !== 'ok') return refusalOf(opened, 'BLOB_UNKNOWN');
     if (!isOwn && opened.value.hasFailed) {
       await download.ended;
@@ -182,7 +183,7 @@ export class BlobDownloads implements AsyncDisposable {
     { requester, signal, late }: Joining,
   ): Promise<FillPlace | PullRefusal> {
     const taken = await this.#placesOf(repository.upstream).take({
-      caller: requester.spender.subjectKey,
+      subjectKey: requester.spender.subjectKey,
       signal: AbortSignal.any([late, this.#ending.signal, ...(signal === undefined ? [] : [signal])]),
     });
     // A core that is stopping does not refuse for lack of a place: the next core serves the caller who asks
@@ -232,7 +233,7 @@ export class BlobDownloads implements AsyncDisposable {
   }
 
   /** Gives each caller its own download, because nothing that could be shared can be stored. */
-  async #passBy(
+  async #bypassCache(
     repository: Repository,
     digest: Digest,
     joining: Joining,
@@ -255,8 +256,8 @@ export class BlobDownloads implements AsyncDisposable {
   }
 
   /**
-   * Returns how the bytes are received: as the account. The upstream's answers also tell something about the
-   * repository, which is learnt.
+   * Returns how the bytes are received. The core asks with the account's credential, and records what each
+   * answer shows about the repository.
    */
   #receive(repository: Repository, digest: Digest, requester: Requester): ReceiveOptions {
     const { store, client, budgets, links, limits, clock } = this.#options;
@@ -301,7 +302,7 @@ export class BlobDownloads implements AsyncDisposable {
   }
 }
 
-/** Ends the part of other nodes in a download. Whoever sent wrong bytes would send them again. */
+/** Ends the part that other nodes have in a download. A node that sent wrong bytes would send them again. */
 async function endShared(shared: SharedDownload, fill: Fill | undefined): Promise<void> {
   if (fill?.isWrong === true) await shared.reject();
   await shared[Symbol.asyncDispose]();

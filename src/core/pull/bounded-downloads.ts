@@ -45,7 +45,7 @@ export class BoundedDownloads implements DownloadBudgets {
     const count = this.#counts.get(subjectKey);
     const used = count?.total(clock()) ?? 0;
     if (count === undefined || used < max) return undefined;
-    const untilMs = count.leavesAt(max - 1, clock());
+    const untilMs = count.fallsToAt(max - 1, clock());
     return { kind: 'limit', unit: 'bytes', used, max, windowMs, untilMs };
   }
 }

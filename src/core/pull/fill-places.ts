@@ -6,14 +6,14 @@ export type FillPlace = Disposable;
 export type TakenPlace = FillPlace | 'full' | 'late';
 
 export interface TakePlaceOptions {
-  /** The caller whose share counts the place. */
-  readonly caller: string;
+  /** The subject that the place is counted for. */
+  readonly subjectKey: string;
   /** Aborted when the client has gone, or has waited long enough. */
   readonly signal: AbortSignal;
 }
 
 export interface FillPlacesOptions {
-  /** Called from time to time while callers wait. It may end a download that nobody reads. */
+  /** Called from time to time while requests wait. It may end a download that nobody reads. */
   readonly onWaiting: () => void;
   readonly bounds?: typeof FILL_PLACES;
 }
@@ -21,15 +21,15 @@ export interface FillPlacesOptions {
 type GrantPlace = (taken: TakenPlace) => void;
 
 /**
- * Divides the downloads that may run from one upstream at a time between callers. Nobody has all of them. A
- * place that becomes free goes to the waiting caller that has the fewest, so that many requests of one caller
+ * Divides the downloads that may run from one upstream at a time between subjects. No subject has all of them. A
+ * place that becomes free goes to the waiting subject that has the fewest, so that many requests of one subject
  * do not delay those of another.
  */
 export class FillPlaces {
   readonly #options: FillPlacesOptions;
   readonly #bounds: typeof FILL_PLACES;
   readonly #taken = new Map<string, number>();
-  /** The waiting requests of each caller. The callers are in the order in which they were last served. */
+  /** The waiting requests of each subject. The subjects are in the order in which they were last served. */
   readonly #waiting = new Map<string, Set<GrantPlace>>();
   #free: number;
   #length = 0;
@@ -49,17 +49,17 @@ export class FillPlaces {
    * Resolves to `full` if too many requests wait already, and to `late` if no place became free in time or
    * the client has gone.
    */
-  async take({ caller, signal }: TakePlaceOptions): Promise<TakenPlace> {
+  async take({ subjectKey, signal }: TakePlaceOptions): Promise<TakenPlace> {
     if (signal.aborted) return 'late';
-    if (this.#canTake(caller)) return this.#place(caller);
-    const queue = this.#waiting.get(caller) ?? new Set();
-    if (queue.size >= this.#bounds.queuedPerCaller || this.#length >= this.#bounds.queued) return 'full';
+    if (this.#canTake(subjectKey)) return this.#place(subjectKey);
+    const queue = this.#waiting.get(subjectKey) ?? new Set();
+    if (queue.size >= this.#bounds.queuedPerSubject || this.#length >= this.#bounds.queued) return 'full';
     const { promise, resolve } = Promise.withResolvers<TakenPlace>();
-    this.#waiting.set(caller, queue.add(resolve));
+    this.#waiting.set(subjectKey, queue.add(resolve));
     this.#length++;
     this.#watch();
     const giveUp = () => {
-      if (this.#remove(caller, resolve)) resolve('late');
+      if (this.#remove(subjectKey, resolve)) resolve('late');
     };
     signal.addEventListener('abort', giveUp);
     try {
@@ -69,33 +69,33 @@ export class FillPlaces {
     }
   }
 
-  #canTake(caller: string): boolean {
-    return this.#free > 0 && (this.#taken.get(caller) ?? 0) < this.#bounds.placesPerCaller;
+  #canTake(subjectKey: string): boolean {
+    return this.#free > 0 && (this.#taken.get(subjectKey) ?? 0) < this.#bounds.placesPerSubject;
   }
 
-  #place(caller: string): FillPlace {
+  #place(subjectKey: string): FillPlace {
     this.#free--;
-    this.#taken.set(caller, (this.#taken.get(caller) ?? 0) + 1);
+    this.#taken.set(subjectKey, (this.#taken.get(subjectKey) ?? 0) + 1);
     let isTaken = true;
     return {
       [Symbol.dispose]: () => {
         if (!isTaken) return;
         isTaken = false;
-        this.#giveBack(caller);
+        this.#giveBack(subjectKey);
       },
     };
   }
 
-  #giveBack(caller: string): void {
+  #giveBack(subjectKey: string): void {
     this.#free++;
-    const left = (this.#taken.get(caller) ?? 1) - 1;
-    if (left === 0) this.#taken.delete(caller);
-    else this.#taken.set(caller, left);
+    const left = (this.#taken.get(subjectKey) ?? 1) - 1;
+    if (left === 0) this.#taken.delete(subjectKey);
+    else this.#taken.set(subjectKey, left);
     const next = this.#next();
     if (next === undefined) return;
     const [grant] = this.#waiting.get(next) ?? [];
     if (grant === undefined || !this.#remove(next, grant)) return;
-    // The caller that was served goes to the end of the order.
+    // The subject that was served goes to the end of the order.
     const rest = this.#waiting.get(next);
     if (rest !== undefined && this.#waiting.delete(next)) this.#waiting.set(next, rest);
     grant(this.#place(next));
@@ -103,16 +103,17 @@ export class FillPlaces {
 
   #next(): string | undefined {
     let best: string | undefined;
-    const taken = (caller: string) => this.#taken.get(caller) ?? 0;
-    for (const caller of this.#waiting.keys())
-      if (this.#canTake(caller) && (best === undefined || taken(caller) < taken(best))) best = caller;
+    const taken = (subjectKey: string) => this.#taken.get(subjectKey) ?? 0;
+    for (const subjectKey of this.#waiting.keys())
+      if (this.#canTake(subjectKey) && (best === undefined || taken(subjectKey) < taken(best)))
+        best = subjectKey;
     return best;
   }
 
-  #remove(caller: string, grant: GrantPlace): boolean {
-    const queue = this.#waiting.get(caller);
+  #remove(subjectKey: string, grant: GrantPlace): boolean {
+    const queue = this.#waiting.get(subjectKey);
     if (queue?.delete(grant) !== true) return false;
-    if (queue.size === 0) this.#waiting.delete(caller);
+    if (queue.size === 0) this.#waiting.delete(subjectKey);
     this.#length--;
     if (this.#length === 0) {
       clearInterval(this.#timer);

@@ -83,12 +83,12 @@ export class BlobPull implements AsyncDisposable {
     // A fetch under the repository's own scope confirms the digest. A fill of another repository does not.
     const isOwn = found === undefined && (running?.fill === undefined || running.isOf(repository.name));
     if (known.mayFetch && isOwn && !isElsewhere)
-      return this.#downloads.join(repository, digest, { ...asking, requester, isMember: false });
+      return this.#downloads.join(repository, digest, { ...asking, requester, isLinked: false });
     const access = await links.confirm(repository, 'blob', digest, requester, known);
     if (access.kind === 'refused') return refusalOf(access.answer, 'BLOB_UNKNOWN');
     const location = found ?? (await store.content.find(digest));
     if (location === undefined)
-      return this.#downloads.join(repository, digest, { ...asking, requester, isMember: true });
+      return this.#downloads.join(repository, digest, { ...asking, requester, isLinked: true });
     const { isAsked, staleFor } = access;
     if (staleFor !== undefined)
       return { kind: 'found', cache: 'stale', age: seconds(staleFor), blob: 'stored', location };

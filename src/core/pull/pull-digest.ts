@@ -15,10 +15,10 @@ import {
 } from './deliver-manifest.ts';
 import { type PullOutcome, refusalOf, withMaxAge } from './outcome.ts';
 import {
-  type BlobAccess,
   identityFor,
   type KnownLink,
   type KnownVisibility,
+  type LinkAccess,
   type RepositoryLinks,
 } from './repository-links.ts';
 
@@ -98,7 +98,7 @@ export class DigestPull {
   async #deliverLinked(
     repository: Repository,
     { digest, size }: Pick<ManifestHead, 'digest' | 'size'>,
-    { link, isAsked, staleFor }: BlobAccess & { readonly kind: 'linked' },
+    { link, isAsked, staleFor }: LinkAccess & { readonly kind: 'linked' },
     known: KnownVisibility,
     delivery: Delivery,
   ): Promise<PullOutcome<PulledManifest>> {

@@ -1,3 +1,12 @@
+/**
+ * Decides whether a repository contains a digest, and whether a caller with some read access may know it. The
+ * private-repository guard and the rule that a digest is served only where it was learnt are both here and
+ * nowhere else.
+ *
+ * For public read access the core asks anonymously, so that only content which everybody can read is
+ * confirmed, whatever the service account can read. For such access a missing and a private repository take
+ * the same steps to the same answer. See docs/decisions/0008 for what a denial means.
+ */
 import type { Clock } from '../../platform/clock.ts';
 import { ExpiringCache } from '../../platform/expiring-cache.ts';
 import type { Logger } from '../../platform/log.ts';
@@ -25,16 +34,8 @@ import {
 } from '../upstream/upstream-result.ts';
 import { whyInvalidTags } from './validate-document.ts';
 
-/**
- * The relation of a repository and a digest: does the repository contain the digest, and may a caller with
- * this read access know it? The private-repository guard and the rule that a digest is served only where it
- * was learnt are both here and nowhere else.
- *
- * For public read access the core asks anonymously, so that only content which everybody can read is
- * confirmed, whatever the service account can read. For such access a missing and a private repository take
- * the same steps to the same answer. See docs/decisions/0008 for what a denial means.
- */
-export type BlobAccess =
+/** The answer to the question whether a digest is in a repository that the caller may read. */
+export type LinkAccess =
   | {
       readonly kind: 'linked';
       readonly link: Link;
@@ -118,7 +119,8 @@ type ConfirmedLink =
   | { readonly kind: 'refused'; readonly answer: UpstreamRefusal };
 
 const MAX_ANSWERED = 50_000;
-const KNOWN_TO_ALL: KnownVisibility = { visible: 'visible', age: 0, maxAgeMs: ANSWER_MAX_AGE };
+/** With private read access the visibility does not matter. */
+const NOT_NEEDED: KnownVisibility = { visible: 'visible', age: 0, maxAgeMs: ANSWER_MAX_AGE };
 const UNKNOWN: KnownVisibility = { visible: 'unknown', age: Number.POSITIVE_INFINITY, maxAgeMs: 0 };
 
 export function identityFor(grant: ReadAccess): UpstreamIdentity {
@@ -139,7 +141,7 @@ export class RepositoryLinks {
 
   /** Returns what is known of a repository's visibility without asking the upstream. */
   async visibility(repository: Repository, grant: ReadAccess): Promise<KnownVisibility> {
-    if (grant === 'private') return KNOWN_TO_ALL;
+    if (grant === 'private') return NOT_NEEDED;
     const { index, clock, staleIfError } = this.#options;
     const entry = await index.visibility(repository.name);
     if (entry?.visibility !== 'public') return UNKNOWN;
@@ -147,9 +149,9 @@ export class RepositoryLinks {
     const freshness = judgeFreshness(entry.checkedAt, clock(), rules);
     if (freshness === 'expired') return UNKNOWN;
     const age = clock() - entry.checkedAt;
-    const holds = Math.max(0, Math.min(ANSWER_MAX_AGE, VISIBILITY_FRESH_FOR - age));
+    const maxAgeMs = Math.max(0, Math.min(ANSWER_MAX_AGE, VISIBILITY_FRESH_FOR - age));
     return freshness === 'fresh'
-      ? { visible: 'visible', age, maxAgeMs: holds }
+      ? { visible: 'visible', age, maxAgeMs }
       : { visible: 'stale', age, maxAgeMs: 0 };
   }
 
@@ -192,7 +194,7 @@ export class RepositoryLinks {
     requester: Requester,
     known: KnownLink,
     { isProof = true } = {},
-  ): Promise<BlobAccess> {
+  ): Promise<LinkAccess> {
     const { link, visible, age, isDue } = known;
     if (link !== undefined && visible === 'visible' && !isDue)
       return { kind: 'linked', link, isAsked: false };
@@ -288,9 +290,9 @@ export class RepositoryLinks {
     return this.#reviewing.run(`${as} ${isDoubted} ${repository.name}`, async () => {
       const { client, revalidationDeadline: deadline } = this.#options;
       const read = await client.getDocument(repository, 'tags/list?n=1', { as, requester, deadline });
-      const unfit = read.kind === 'ok' ? whyInvalidTags(read.value.bytes) : undefined;
+      const fault = read.kind === 'ok' ? whyInvalidTags(read.value.bytes) : undefined;
       const answer =
-        unfit === undefined ? read : unavailable('unfit', `${repository.name}: its list of tags is ${unfit}`);
+        fault === undefined ? read : unavailable('unfit', `${repository.name}: its list of tags is ${fault}`);
       await this.learn(repository, as, answer);
       if (answer.kind === 'denied' || (isDoubted && answer.kind === 'unavailable'))
         await this.#unreadable(repository, as, answer);

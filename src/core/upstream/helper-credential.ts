@@ -2,8 +2,8 @@ import type { Clock } from '../../platform/clock.ts';
 import type { Logger } from '../../platform/log.ts';
 import { asError } from '../../platform/reason.ts';
 import { SingleFlight } from '../../platform/scheduling/single-flight.ts';
-import { type HelperLogin, type HelperOptions, runHelper } from './run-helper.ts';
-import type { LiveCredential } from './upstream-login.ts';
+import { type HelperOptions, runHelper } from './run-helper.ts';
+import type { LiveCredential, UpstreamLogin } from './upstream-login.ts';
 
 export interface HelperCredentialOptions extends HelperOptions {
   readonly clock: Clock;
@@ -26,7 +26,7 @@ const MARGIN = 60_000;
 const PAUSE = 5_000;
 
 interface Known {
-  readonly login: HelperLogin;
+  readonly login: UpstreamLogin;
   /** The time until which the program is not asked for another login. */
   readonly until: number;
   /** The time when the login ends; undefined if it is unknown. */
@@ -39,7 +39,7 @@ interface Known {
  */
 export class HelperCredential implements LiveCredential {
   readonly #options: HelperCredentialOptions;
-  readonly #running = new SingleFlight<HelperLogin>();
+  readonly #running = new SingleFlight<UpstreamLogin>();
   #known: Known | undefined;
   #askedAt = Number.NEGATIVE_INFINITY;
   #failure: Error | undefined;
@@ -48,7 +48,7 @@ export class HelperCredential implements LiveCredential {
     this.#options = options;
   }
 
-  async login(): Promise<HelperLogin> {
+  async login(): Promise<UpstreamLogin> {
     const known = this.#known;
     const now = this.#options.clock();
     if (known !== undefined && now < known.until) return known.login;
@@ -71,7 +71,7 @@ export class HelperCredential implements LiveCredential {
     return Math.abs(now - this.#askedAt) < PAUSE;
   }
 
-  #ask(): Promise<HelperLogin> {
+  #ask(): Promise<UpstreamLogin> {
     return this.#running.run('login', async () => {
       const { clock, log, name, onChange } = this.#options;
       try {

@@ -6,9 +6,8 @@ import { stateOfFile, type Watch, watchedSlowly, watchFiles } from '../../platfo
 import { DOCKER_HUB } from '../../registry/repository.ts';
 import { HELPER_DEADLINE } from '../limits.ts';
 import { HelperCredential } from './helper-credential.ts';
-import type { HelperLogin } from './run-helper.ts';
 import type { UpstreamCredential, UpstreamOptions } from './upstream.ts';
-import type { LiveCredential } from './upstream-login.ts';
+import type { LiveCredential, UpstreamLogin } from './upstream-login.ts';
 
 export interface WatchCredentialOptions {
   readonly upstream: UpstreamOptions;
@@ -39,7 +38,7 @@ export function watchCredential(
 }
 
 /** Returns the value of a Basic header (RFC 7617). */
-export function basicAuthorization({ username, password }: HelperLogin): string {
+export function basicAuthorization({ username, password }: UpstreamLogin): string {
   return `Basic ${Buffer.from(`${username}:${password}`).toString('base64')}`;
 }
 
@@ -79,7 +78,7 @@ class CredentialFile implements LiveCredential {
     this.#first = this.look();
   }
 
-  async login(): Promise<HelperLogin> {
+  async login(): Promise<UpstreamLogin> {
     await this.#first;
     // The file may have been written a moment ago.
     if (this.#password === undefined) await this.look();

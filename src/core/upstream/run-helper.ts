@@ -1,11 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { escapeControls } from '../../platform/escape-controls.ts';
-
-/** A login, as it is presented to a registry or its token service. */
-export interface HelperLogin {
-  readonly username: string;
-  readonly password: string;
-}
+import type { UpstreamLogin } from './upstream-login.ts';
 
 export interface HelperOptions {
   /** The name of the helper: `ecr-login` stands for the program `docker-credential-ecr-login`. */
@@ -22,7 +17,7 @@ export interface HelperOptions {
  * True if the login is an identity token. By Docker's protocol this user name marks a token that the token
  * service exchanges. Microsoft's helpers give such tokens.
  */
-export function isIdentityToken({ username }: HelperLogin): boolean {
+export function isIdentityToken({ username }: UpstreamLogin): boolean {
   return username === '<token>';
 }
 
@@ -42,7 +37,7 @@ export async function runHelper({
   environment,
   server,
   deadline,
-}: HelperOptions): Promise<HelperLogin> {
+}: HelperOptions): Promise<UpstreamLogin> {
   const program = `docker-credential-${name}`;
   // The program has a process group of its own, so that its children end with it.
   const child = spawn(program, ['get'], { env: environment, stdio: 'pipe', detached: true });
@@ -102,12 +97,12 @@ function endGroup(child: ChildProcess): void {
 }
 
 /** Errors do not repeat the output, because a part of it may be the secret. */
-function parseLogin(output: string, program: string): HelperLogin {
+function parseLogin(output: string, program: string): UpstreamLogin {
   let parsed: { readonly Username?: unknown; readonly Secret?: unknown };
   try {
     parsed = Object(JSON.parse(output));
   } catch {
-    throw new Error(`what the credential helper ${program} prints is no JSON`);
+    throw new Error(`the output of the credential helper ${program} is not JSON`);
   }
   const { Username: username, Secret: password } = parsed;
   if (typeof username === 'string' && username !== '' && typeof password === 'string' && password !== '')

@@ -9,10 +9,10 @@ import { decodeContent } from './decode-content.ts';
 import { basicAuthorization } from './live-credential.ts';
 import { readRetryAfter } from './quota.ts';
 import { isRefusalOfTokenService } from './registry-refusal.ts';
-import { type HelperLogin, isIdentityToken } from './run-helper.ts';
+import { isIdentityToken } from './run-helper.ts';
 import { discard, type OnSend, type SendsForToken, type UpstreamRequest } from './transport.ts';
 import { isCut, troubleOf } from './transport-failure.ts';
-import type { LiveCredential } from './upstream-login.ts';
+import type { LiveCredential, UpstreamLogin } from './upstream-login.ts';
 import type { UpstreamResponse } from './upstream-response.ts';
 import { denied, ok, type UpstreamResult, unavailable } from './upstream-result.ts';
 
@@ -105,7 +105,7 @@ async function fetchToken(
   { fresh }: Pick<UpstreamRequest, 'fresh'> = {},
 ): Promise<UpstreamResult<IssuedUpstreamToken>> {
   const { realm, scope, account, isElsewhere, onSend } = request;
-  let login: HelperLogin | undefined;
+  let login: UpstreamLogin | undefined;
   try {
     login = await account?.login();
   } catch (error) {
@@ -135,7 +135,7 @@ type TokenQuestion = Pick<UpstreamRequest, 'method' | 'url' | 'headers' | 'body'
 /** Returns the token specification's GET; with an identity token its OAuth 2.0 form. */
 function questionFor(
   { realm, service, scope }: UpstreamTokenRequest,
-  login: HelperLogin | undefined,
+  login: UpstreamLogin | undefined,
 ): TokenQuestion {
   const parameters = {
     ...(service !== undefined && { service }),

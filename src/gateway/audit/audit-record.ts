@@ -1,20 +1,12 @@
-import { hash } from 'node:crypto';
-import type { IncomingMessage } from 'node:http';
-import type { Socket } from 'node:net';
-import { ANONYMOUS, formatSubject } from '../../access/subject.ts';
 import type { AuditLine } from '../../protocol/audit-line.ts';
 import type { RepositoryRoute } from '../../registry/route.ts';
-import type { Authentication } from '../authentication/authenticate-client.ts';
+import { type IdentifiedRequest, subjectText } from '../authentication/request-keys.ts';
 import type { AccessDecision } from '../authorization/authorize.ts';
 import { sumOf } from '../clients/accounting.ts';
 import type { CoreAnswer, PullAccounting } from '../clients/core-client.ts';
-import { addressKey, type ClientAddress } from '../http/client-address.ts';
 
-/** A request of which something is to be recorded, and its sender. */
-export interface ReceivedRequest {
-  readonly request: IncomingMessage;
-  readonly authentication: Authentication;
-  readonly address: ClientAddress;
+/** A request of which something is to be recorded. */
+export interface ReceivedRequest extends IdentifiedRequest {
   /** The time by the monotonic clock. */
   readonly started: number;
 }
@@ -85,55 +77,6 @@ export function howItCame(answer: CoreAnswer): Partial<DeliveryResult> {
     ...('held' in answer && { held: answer.held }),
     ...(answer.kind === 'refused' && answer.quota && { limit: answer.quota.id ?? answer.quota.kind }),
   };
-}
-
-/** Returns what the core takes for one caller: a subject at an address with one client. */
-export type CallerOf = (received: ReceivedRequest) => string;
-
-interface ConnectionCaller {
-  readonly subject: string;
-  readonly address: ClientAddress;
-  readonly agent: string;
-  readonly caller: string;
-}
-
-/**
- * A caller is a hash, so that the core need not know what it is made of, and so that a long text cannot fill its memory.
- * The last one of each connection is cached, because the requests of a connection usually have the same caller.
- */
-export function createCallerOf(): CallerOf {
-  const last = new WeakMap<Socket, ConnectionCaller>();
-  return ({ authentication, address, request }) => {
-    const agent = request.headers['user-agent'] ?? '';
-    const subject = subjectText(authentication);
-    const known = last.get(request.socket);
-    if (known?.subject === subject && known.address === address && known.agent === agent) return known.caller;
-    const caller = hash('sha256', JSON.stringify([subject, address, agent]), 'base64url');
-    last.set(request.socket, { subject, address, agent, caller });
-    return caller;
-  };
-}
-
-/**
- * Returns what the core takes for one subject, whose share of an upstream is bounded. It is a hash too, and it
- * does not depend on the client's name, because the client chooses that.
- */
-export function subjectKeyOf({ authentication, address }: ReceivedRequest): string {
-  return hash('sha256', shareOf(authentication, address), 'base64url');
-}
-
-/**
- * Returns whose share of a bounded resource a request takes: the subject's, or the address's for clients
- * without an identity.
- */
-export function shareOf(authentication: Authentication, address: ClientAddress): string {
-  return authentication.kind === 'authenticated'
-    ? formatSubject(authentication.subject)
-    : addressKey(address);
-}
-
-function subjectText(authentication: Authentication): string {
-  return formatSubject(authentication.kind === 'rejected' ? ANONYMOUS : authentication.subject);
 }
 
 function whatWasAsked(

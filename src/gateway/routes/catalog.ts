@@ -1,7 +1,8 @@
 import type { ServerResponse } from 'node:http';
 import { formatPage, type Page } from '../../registry/page.ts';
 import { familiarName, parseRepositoryName, repositoryOf } from '../../registry/repository.ts';
-import { callerLine, type ReceivedRequest, shareOf } from '../audit/audit-record.ts';
+import { callerLine, type ReceivedRequest } from '../audit/audit-record.ts';
+import { shareOf } from '../authentication/request-keys.ts';
 import { refuse, respond } from '../http/respond.ts';
 import { CATALOG_PAGE } from '../limits.ts';
 import { refuseUnauthenticated } from './refuse-access.ts';

@@ -4,7 +4,8 @@ import { ERRORS } from '../../registry/error.ts';
 import { isOneRange } from '../../registry/range.ts';
 import type { Tag } from '../../registry/reference.ts';
 import type { RepositoryRoute } from '../../registry/route.ts';
-import { howItCame, repositoryLine, shareOf, subjectKeyOf } from '../audit/audit-record.ts';
+import { howItCame, repositoryLine } from '../audit/audit-record.ts';
+import { shareOf, subjectKeyOf } from '../authentication/request-keys.ts';
 import type { AccessRequest } from '../authorization/authorize.ts';
 import { sumOf } from '../clients/accounting.ts';
 import { type CoreAnswer, PullFailed } from '../clients/core-client.ts';
@@ -69,7 +70,7 @@ export function fetchFromCore(dependencies: V2Dependencies): V2Step {
   };
 }
 
-/** Asks the core, and takes out of a list of tags those that the caller may not resolve. */
+/** Asks the core, and removes from a list of tags those that the caller may not pull. */
 async function answerOf(
   { pull, authorize, reachesPrivate }: V2State,
   dependencies: V2Dependencies,

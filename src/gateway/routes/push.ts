@@ -3,8 +3,8 @@ import { formatSubject } from '../../access/subject.ts';
 import { PeerUnreachable } from '../../platform/ipc/http-client.ts';
 import { ERRORS } from '../../registry/error.ts';
 import { familiarName } from '../../registry/repository.ts';
-import { subjectKeyOf } from '../audit/audit-record.ts';
 import { type Write, type WriteResult, writtenLine } from '../audit/write-record.ts';
+import { subjectKeyOf } from '../authentication/request-keys.ts';
 import type { AccessDecision } from '../authorization/authorize.ts';
 import type { HostedAnswer, HostedWrite } from '../clients/hosted-client.ts';
 import { endEarly } from '../http/early-refusal.ts';
@@ -50,8 +50,8 @@ function authorizeWrite(dependencies: V2Dependencies): V2Step {
 }
 
 /**
- * The words of a refusal without a reason of its own. docker takes an error with the standard message of its code for
- * one without any, and then tries a refused push five times.
+ * The message of a refusal without a reason of its own. docker treats the standard message of a code as no
+ * message, and then sends a refused push five times.
  */
 const REFUSED = {
   push: 'you may not push to this repository',

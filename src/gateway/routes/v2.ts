@@ -1,6 +1,6 @@
 import { isHosted } from '../../registry/repository.ts';
 import { parseTarget, type Route } from '../../registry/route.ts';
-import { shareOf } from '../audit/audit-record.ts';
+import { shareOf } from '../authentication/request-keys.ts';
 import { refuse, refuseUnread, respond } from '../http/respond.ts';
 import { answerCatalog } from './catalog.ts';
 import { answerPing } from './ping.ts';
@@ -63,14 +63,14 @@ function parseRoute({ addressOf, names, sendWrite }: V2Dependencies): V2Step {
   };
 }
 
-/** The words of a 405 where something is hosted, so that other names do take pushes. */
+/** Returns the message of a 405 if something is hosted, because a push to another name can then succeed. */
 function unsupported(route: Route): string {
   return 'repository' in route && isHosted(route.repository)
     ? 'no part of a hosted repository supports this method here'
     : servesPullsOnly();
 }
 
-/** Names the namespaces that the caller may push to. Nobody learns another one. */
+/** Names the namespaces that the caller may push to. It names no other namespace. */
 function servesPullsOnly(own: readonly string[] = []): string {
   const where = own.length === 0 ? 'a name that is hosted here' : own.join(', ');
   return `this name is mirrored, and serves pulls only; push to its own registry, or to ${where}`;

@@ -82,19 +82,19 @@ export const LIMIT_MISTAKES: readonly PolicyMistake[] = [
   pulls(
     'a window of seconds',
     '60/30s',
-    `"60/30s", expected ${PULLS}: a window lasts from 1m to 31d, such as 24h`,
+    `"60/30s", expected ${PULLS}: a window lasts at least 1m and at most 31d; write one such as 24h`,
     '60/24h',
   ),
   pulls(
     'a window of no time',
     '60/0m',
-    `"60/0m", expected ${PULLS}: a window lasts from 1m to 31d, such as 24h`,
+    `"60/0m", expected ${PULLS}: a window lasts at least 1m and at most 31d; write one such as 24h`,
     '60/24h',
   ),
   pulls(
     'a window of more than a month',
     '60/32d',
-    `"60/32d", expected ${PULLS}: a window lasts from 1m to 31d, such as 24h`,
+    `"60/32d", expected ${PULLS}: a window lasts at least 1m and at most 31d; write one such as 24h`,
     '60/24h',
   ),
   pulls('blanks', '60 / 6h', `"60 / 6h", expected ${PULLS}; write 60/6h`, '60/6h'),

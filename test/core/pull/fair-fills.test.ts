@@ -14,9 +14,9 @@ import { waitFor } from '../../support/wait-for.ts';
 
 const BOUNDS = {
   places: 4,
-  placesPerCaller: 3,
+  placesPerSubject: 3,
   queued: 8,
-  queuedPerCaller: 5,
+  queuedPerSubject: 5,
   watchEvery: 5,
   abandonedAfter: 5,
 };
@@ -25,7 +25,10 @@ const NEVER = new AbortController().signal;
 function placesOf(onWaiting = () => {}): (caller: string, deadline?: number) => Promise<TakenPlace> {
   const places = new FillPlaces({ bounds: BOUNDS, onWaiting });
   return (caller, deadline) =>
-    places.take({ caller, signal: deadline === undefined ? NEVER : AbortSignal.timeout(deadline) });
+    places.take({
+      subjectKey: caller,
+      signal: deadline === undefined ? NEVER : AbortSignal.timeout(deadline),
+    });
 }
 
 function release(place: TakenPlace | undefined): void {
@@ -134,7 +137,7 @@ test('invariant 16: the wait for a place counts toward the deadline of the answe
   core = await TestCore.start(hub, { limits: { ...PATIENT_LIMITS, headers: 60_000, question } });
   const gate = Promise.withResolvers<void>();
   hub.plant('cdn', /^GET/, { kind: 'pause', at: 500, gate: gate.promise });
-  const many = pushLayers('many', FILL_PLACES.placesPerCaller).map((target) => begin(target, 'bob'));
+  const many = pushLayers('many', FILL_PLACES.placesPerSubject).map((target) => begin(target, 'bob'));
   await Promise.all(many.map((sent) => once(sent, 'response')));
   hub.plant('registry', /^GET .*late\/blobs/, { kind: 'hang' });
   const [first = '', second = ''] = pushLayers('late', 2);

@@ -169,7 +169,7 @@ test('a helper that fails, prints rubbish or is not there is named, without what
     ['echo "on stderr" >&2; exit 3', /docker-credential-test fails: on stderr$/],
     ['exit 3', /docker-credential-test fails: exit code 3$/],
     ['printf "a\\033[31mred"; exit 1', /fails: a\\u001b\[31mred$/],
-    ['echo "AWS s3cret"', /what the credential helper docker-credential-test prints is no JSON$/],
+    ['echo "AWS s3cret"', /the output of the credential helper docker-credential-test is not JSON$/],
     ['echo \'{"Username":"s3cret"}\'', /prints no Username and Secret$/],
     ['echo null', /prints no Username and Secret$/],
     ['while :; do echo s3crets3crets3crets3crets3crets3crets3crets3cret; done', /prints more than 64 KiB$/],
