@@ -34,7 +34,7 @@ export const RULE_DATA = z.object({
 });
 export type RuleData = Readonly<z.output<typeof RULE_DATA>>;
 
-/** At most `max` in any `windowMs` milliseconds. */
+/** An amount: at most `max` in any `windowMs` milliseconds. */
 const AMOUNT = z.object({ max: z.number(), windowMs: z.number() }).readonly();
 
 /** An entry of `limits`. Its subjects are written like those of a rule. */

@@ -1,6 +1,6 @@
 import type { Subject } from './subject.ts';
 
-/** Who asks, as a credential proved it: what auth answers, and what the policy decides by. */
+/** The one who asks, as a credential proved it. Auth answers with it, and the policy decides by it. */
 export interface Principal {
   readonly subject: Subject;
   /** The id of the presented credential. */

@@ -3,7 +3,7 @@ import type { Command } from 'commander';
 import { withGreedyOptions } from './greedy-options.ts';
 import { withSynonym } from './synonyms.ts';
 
-/** What `--help` and docs/cli.md say about a verb besides its options. */
+/** The help about a verb besides its options, for `--help` and docs/cli.md. */
 export interface VerbHelp {
   /** The page of `docs` with the details. */
   readonly page: string;

@@ -19,7 +19,7 @@ export interface NodeStatus {
 
 export interface ClusterStatus {
   readonly schema: number;
-  /** By the clock of the database. */
+  /** The time by the clock of the database. */
   readonly now: number;
   readonly nodes: readonly NodeStatus[];
   readonly documents: readonly SharedDocumentStatus[];

@@ -181,7 +181,7 @@ interface Summary {
   bytes: number | undefined;
   cost: { upstreamRequests: number; countedPulls: number } | undefined;
   readonly caches: Set<string>;
-  /** What a quota did to any of the requests, and the accounts that were used. */
+  /** The effects of a quota on any of the requests, and the accounts that were used. */
   readonly quotas: Set<string>;
 }
 

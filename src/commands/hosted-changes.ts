@@ -21,16 +21,16 @@ export async function hostedRestoreTag(
     return 2;
   }
   const started = performance.now();
-  const audit = await openAuditOf(options, environment, terminal);
-  if (audit === undefined) return 2;
-  await using record = audit;
+  const opened = await openAuditOf(options, environment, terminal);
+  if (opened === undefined) return 2;
+  await using audit = opened;
   const body = { repository, tag };
   const path = '/hosted-repositories/restore-tag';
   const said = await askCore(options, { method: 'POST', path, body, schema: RESTORED_TAG }, terminal);
   if (typeof said === 'string') return nothingHosted(said, terminal);
   const { answer } = said;
   const isRestored = answer.kind === 'restored';
-  await record.record(
+  await audit.write(
     {
       ...({ action: 'push', subject: OPERATOR, method: 'PUT', decision: 'allow' } as const),
       ...{ repository: `${HOSTED}/${repository}`, tag, status: isRestored ? 201 : 404 },
@@ -43,7 +43,7 @@ export async function hostedRestoreTag(
   else if (isRestored) printLine(terminal.stdout, `${what} means ${answer.digest} again`);
   else if (answer.kind === 'gone')
     printLine(terminal.stderr, `hubgate: ${answer.digest}, which ${what} meant before, has been removed`);
-  else printLine(terminal.stderr, `hubgate: ${what} has never meant anything else`);
+  else printLine(terminal.stderr, `hubgate: ${what} has no earlier digest`);
   return isRestored ? 0 : 1;
 }
 
@@ -67,16 +67,16 @@ export async function hostedDelete(
     return 2;
   }
   const started = performance.now();
-  const audit = await openAuditOf(options, environment, terminal);
-  if (audit === undefined) return 2;
-  await using record = audit;
+  const opened = await openAuditOf(options, environment, terminal);
+  if (opened === undefined) return 2;
+  await using audit = opened;
   const named = digest === undefined ? splitTag(what).repository : repository;
   const body = { repository: named, reference, force: options.force };
   const path = '/hosted-repositories/delete';
   const said = await askCore(options, { method: 'POST', path, body, schema: DELETED_HOSTED }, terminal);
   if (typeof said === 'string') return nothingHosted(said, terminal);
   const { answer } = said;
-  await record.record(
+  await audit.write(
     {
       ...({ action: 'delete', subject: OPERATOR, method: 'DELETE', decision: 'allow' } as const),
       ...{ repository: `${HOSTED}/${named}`, status: STATUS[answer.kind] },
@@ -88,7 +88,7 @@ export async function hostedDelete(
   if (options.json) printJson(terminal.stdout, answer);
   else if (answer.kind === 'removed') printLine(terminal.stdout, `${what} is deleted`);
   else if (answer.kind === 'unknown') printLine(terminal.stderr, `hubgate: there is no ${what} here`);
-  else printLine(terminal.stderr, `hubgate: ${answer.why}; or delete it all the same: --force`);
+  else printLine(terminal.stderr, `hubgate: ${answer.why}; to delete it nevertheless, use --force`);
   return answer.kind === 'removed' ? 0 : 1;
 }
 
@@ -104,7 +104,7 @@ async function openAuditOf(
 
 export function nothingHosted(said: 'none' | 'silent', { stderr }: Terminal): ExitCode {
   if (said === 'none')
-    printLine(stderr, 'hubgate: nothing is hosted here; hosted in hubgate.yaml says what is');
+    printLine(stderr, 'hubgate: nothing is hosted here; add a namespace to "hosted" in hubgate.yaml');
   return 1;
 }
 

@@ -12,7 +12,7 @@ type OperatorAuditLine = Omit<AuditLine, 'address' | 'credential' | 'millisecond
 /** The audit log, in which a command records what it changes. It is the file that the gateways write. */
 export interface OperatorAudit extends AsyncDisposable {
   /** Appends a line, and makes it durable. `started` is a time of the monotonic clock. */
-  record(line: OperatorAuditLine, started: number): Promise<void>;
+  write(line: OperatorAuditLine, started: number): Promise<void>;
 }
 
 /**
@@ -29,7 +29,7 @@ export async function openOperatorAudit(file: string): Promise<OperatorAudit> {
     throw error;
   }
   return {
-    record: async (line, started) => {
+    write: async (line, started) => {
       const whole: AuditLine = {
         ...{ ...line, address: 'local', credential: OPERATOR },
         milliseconds: Math.round(performance.now() - started),

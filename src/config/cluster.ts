@@ -12,7 +12,7 @@ export interface ClusterConfig {
   readonly listen: ListenAddress;
   /** The name of the node. No two nodes have the same. */
   readonly node: string;
-  /** What happens to clients that are known already while the database does not answer. */
+  /** Decides whether known clients are served or refused while the database does not answer. */
   readonly onDatabaseLoss: 'serve' | 'refuse';
 }
 

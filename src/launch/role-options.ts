@@ -1,6 +1,6 @@
 /**
- * What each role gets from the configuration and from the files of the home. Whoever runs a role adds what is
- * its own: a log, and for a gateway its place among the others.
+ * Makes the options of each role from the configuration and from the files of the home. The caller adds the
+ * options that belong to one process: a log, and for a gateway its place among the others.
  */
 import packageJson from '../../package.json' with { type: 'json' };
 import type { AccountPageOptions } from '../account/account.ts';

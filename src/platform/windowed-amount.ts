@@ -2,7 +2,7 @@
 
 import { SIZE_UNITS } from './size-units.ts';
 
-/** At most `max` in any `windowMs` milliseconds. */
+/** An amount: at most `max` in any `windowMs` milliseconds. */
 export interface WindowedAmount {
   readonly max: number;
   readonly windowMs: number;

@@ -74,7 +74,7 @@ export function parseReadAccess(header: string): ReadAccess | undefined {
   return header === 'public' || header === 'private' ? header : undefined;
 }
 
-/** At most `max` of something in any `windowMs` milliseconds. */
+/** An allowance: at most `max` of something in any `windowMs` milliseconds. */
 const ALLOWANCE = z.strictObject({ max: z.int().nonnegative(), windowMs: z.int().positive() });
 
 /**
@@ -270,7 +270,7 @@ export const CORE_STATUS = z.object({
       /** The reason why no requests are sent to it; null if they are. */
       trouble: z.string().nullable(),
       credential: z.enum(CREDENTIAL_STATES),
-      /** With several accounts, that of the account with most pulls left. */
+      /** The quota. With several accounts it is that of the account with most pulls left. */
       quota: REPORTED_QUOTA.nullable(),
       /** Present if the configuration names several accounts. */
       accounts: z

@@ -48,13 +48,13 @@ export const HOSTED_HEADERS = {
    * as in `hosted acme-internal/base public`. If it is absent, the core begins an upload instead.
    */
   mountFrom: 'hubgate-mount-from',
-  /** In an answer: the resource that becomes the `Location`. */
+  /** The resource that becomes the `Location` of an answer. */
   location: 'hubgate-location',
-  /** In an answer to the PUT of a tag that meant another digest before: that digest, for the audit line. */
+  /** The digest that a tag named before a PUT. The core answers with it for the audit line. */
   previous: 'hubgate-previous',
   /**
-   * In an answer, for the audit line: the id that all requests of one push share, and the size in bytes of the
-   * blob or manifest that was published.
+   * The id that all requests of one push share, and the size in bytes of the blob or manifest that was published.
+   * The core answers with them for the audit line.
    */
   push: 'hubgate-push',
   size: 'hubgate-size',

@@ -91,7 +91,10 @@ test('the doctor finds nodes that are silent, are not reached, or are others tha
         FROM hubgate.node n, hubgate.node o WHERE n.id = 'n1' AND o.id = 'n2') made`);
   const text = textOf(await examine(database));
   assert.match(text, /the node lost has given no sign of life since 20.*hubgate cluster forget lost/);
-  assert.match(text, /the node far is alive, but not reached from here at 127\.0\.0\.1:\d+: ECONNREFUSED/);
+  assert.match(
+    text,
+    /the node far is alive, but cannot be reached from here at 127\.0\.0\.1:\d+: ECONNREFUSED/,
+  );
   assert.match(text, /the node false is not what answers at 127\.0\.0\.1:\d+/);
   assert.equal(text.split('\n').length, 3, text);
 });

@@ -61,7 +61,7 @@ test('a tag is restored, or the verb says why not', async () => {
   const gone = await verbOf('restore-tag', 'acme/app:latest');
   assert.equal(gone.code, 1);
   assert.match(gone.stderr, /has been removed/);
-  assert.match((await verbOf('restore-tag', 'acme/app:other')).stderr, /has never meant anything else/);
+  assert.match((await verbOf('restore-tag', 'acme/app:other')).stderr, /has no earlier digest/);
   assert.equal((await verbOf('restore-tag', 'acme/app')).code, 2);
   const [undone, failed] = await audited();
   assert.deepEqual(
@@ -104,7 +104,7 @@ test('a tag is deleted; an immutable one only by force, and its history says so'
   assert.equal(refused.code, 1);
   assert.match(
     refused.stderr,
-    /^hubgate: the tag v1 is immutable since .*; or delete it all the same: --force/,
+    /^hubgate: the tag v1 is immutable since .*; to delete it nevertheless, use --force/,
   );
   const byDigest = `acme/app@${digestOf(index('v1'))}`;
   assert.equal((await verbOf('delete', byDigest)).code, 1);

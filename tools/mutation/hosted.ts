@@ -399,7 +399,7 @@ export const hostedMutants: readonly Mutant[] = [
   {
     defence: 'a refused promotion is audited too',
     file: 'src/commands/promote/promote.ts',
-    find: '    await audit?.record(promotedLine(promotion, promoter, outcomeOf(error)), started);\n',
+    find: '    await audit?.write(promotedLine(promotion, promoter, outcomeOf(error)), started);\n',
     replace: '    void outcomeOf;\n',
     tests: ['test/commands/promote.test.ts'],
   },

@@ -156,7 +156,7 @@ export const reachedMutants: readonly Mutant[] = [
   },
   {
     defence: 'doctor asks where containerd asks',
-    file: 'src/commands/doctor/client/visit.ts',
+    file: 'src/commands/doctor/client/probe-pull.ts',
     find: 'target: manifestOf(mirror, route.base),',
     replace: 'target: manifestOf(mirror),',
     tests: FILES_TESTS,

@@ -219,14 +219,14 @@ export const referrersMutants: readonly Mutant[] = [
   {
     defence: 'what warm fetches of a public image is served to everybody while the upstream is down',
     file: 'src/commands/warm/warm-image.ts',
-    find: "() => this.#ask('GET', reference, !this.#isOpen),",
+    find: "() => this.#ask('GET', reference, !this.#isPublic),",
     replace: "() => this.#ask('GET', reference, true),",
     tests: WARM,
   },
   {
     defence: 'warm learns what refers to an image for each kind of grant',
     file: 'src/commands/warm/warm-image.ts',
-    find: 'if (this.#isOpen) await ask(false);',
+    find: 'if (this.#isPublic) await ask(false);',
     replace: '',
     tests: WARM,
   },

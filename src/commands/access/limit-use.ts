@@ -7,7 +7,7 @@ import { formatSize } from '../../platform/size.ts';
 import { USED_BUDGETS, type UsedBudgets } from '../../protocol/budget-report.ts';
 import { askRole } from '../ask-role.ts';
 
-/** What a subject, and those who share a limit with it, have used. Undefined if no core tells. */
+/** The use by a subject and by those who share a limit with it. It is undefined if no core reports it. */
 export type UsedLimits = UsedBudgets | undefined;
 
 /** Asks the running core what is used of the limits that count a pull. */

@@ -21,7 +21,7 @@ export interface IssuedCredential {
   readonly withdraw: () => Promise<void>;
 }
 
-/** Where a credential is issued, and where it is recorded. */
+/** The place where a credential is issued and recorded. */
 export interface CredentialPlace {
   readonly paths: HomePaths;
   readonly stores: UserStores;

@@ -6,7 +6,7 @@ import { type ExitCode, printLine, type Terminal } from '../../launch/terminal.t
 import { DatabaseUnavailable } from '../../platform/database-unavailable.ts';
 import type { Postgres } from '../../platform/postgres.ts';
 
-/** What a verb about the cluster works with. */
+/** The database and the settings that a verb about the cluster uses. */
 export interface ClusterAccess {
   readonly database: Postgres;
   readonly cluster: ClusterConfig;

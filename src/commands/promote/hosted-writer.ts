@@ -7,14 +7,14 @@ import type { Digest } from '../../registry/digest.ts';
 import { formatReference, type Reference } from '../../registry/reference.ts';
 import { HOSTED, type Repository } from '../../registry/repository.ts';
 
-/** In milliseconds. A large layer is copied on the disk. */
+/** The milliseconds for a request. A large layer is copied on the disk. */
 const DEADLINE = 10 * 60_000;
 
 export interface HostedWriterOptions {
   readonly coreSocket: string;
   /** The path of the hosted repository. */
   readonly repository: string;
-  /** What the history of its tags names as the one who set them. */
+  /** The one whom the history names as having set the tags. */
   readonly subject: string;
 }
 

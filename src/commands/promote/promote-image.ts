@@ -24,14 +24,14 @@ export interface PromoteOptions {
   readonly writer?: HostedWriter | undefined;
 }
 
-/** What was promoted, or would be. */
+/** The content that was promoted, or would be. */
 export interface Promoted {
   readonly digest: Digest;
   readonly manifests: number;
   readonly blobs: number;
   /** Signatures, SBOMs and others that refer to the image; they are among the manifests. */
   readonly referrers: number;
-  /** What the tag meant before, if it meant something else. */
+  /** The digest that the tag named before, if it was another one. */
   readonly previous: string | null;
 }
 
@@ -63,7 +63,7 @@ type FetchedManifest = Extract<CoreAnswer, { kind: 'manifest' }> & { readonly by
 /** The most levels of nested indexes, and of what refers to what refers to an image. */
 const MAX_DEPTH = 4;
 const MAX_REFERRER_DEPTH = 3;
-/** How often a blob is asked for until it is durable, and the pause in milliseconds, times the attempts so far. */
+/** The most requests for a blob until it is durable. Each pause is longer by `AGAIN_AFTER` milliseconds. */
 const ATTEMPTS = 60;
 const AGAIN_AFTER = 20;
 /** The endings of the tags under which cosign 2 keeps what refers to an image. */
@@ -137,7 +137,7 @@ class Promoting {
       if (attempt > 1) await delay(attempt * AGAIN_AFTER);
       const blob = await warmBlob({
         ...{ core, repository, digest, private: this.#reachesPrivate },
-        came: () => {},
+        onBytes: () => {},
       });
       if (blob.kind === 'refused') throw unavailable(blob.error, `${digest}: `);
       if (blob.kind === 'unwritable')

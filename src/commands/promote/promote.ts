@@ -117,12 +117,12 @@ async function promoteOne(
   try {
     const dry = options.dryRun ? {} : { writer };
     const promoted = await promoteImage(promotion, { core, promoter, ...dry });
-    await audit?.record(promotedLine(promotion, promoter, { status: 201, ...promoted }), started);
+    await audit?.write(promotedLine(promotion, promoter, { status: 201, ...promoted }), started);
     printPromoted(wanted, promoted, options, terminal);
     return true;
   } catch (error) {
     if (!isExpected(error)) throw error;
-    await audit?.record(promotedLine(promotion, promoter, outcomeOf(error)), started);
+    await audit?.write(promotedLine(promotion, promoter, outcomeOf(error)), started);
     printLine(terminal.stderr, `hubgate: ${source} is not promoted: ${messageOf(error)}`);
     return false;
   }

@@ -6,14 +6,14 @@ import type { Tag } from '../../registry/reference.ts';
 import type { Repository } from '../../registry/repository.ts';
 import { OPERATOR } from '../operator-audit.ts';
 
-/** What a promoter may do with one repository or tag. */
+/** The decision whether a promoter may pull or push one repository or tag. */
 export type Judgement =
   | { readonly decision: 'allow'; readonly private: boolean; readonly rule?: string }
   | { readonly decision: 'deny'; readonly rule?: string; readonly because?: string };
 
 /** The one for whom an image is promoted. */
 export interface Promoter {
-  /** As the audit log names them. */
+  /** The subject as the audit log names it. */
   readonly subject: string;
   judge(action: 'pull' | 'push', repository: Repository, tag?: Tag): Judgement;
 }

@@ -13,7 +13,7 @@ export interface BlobOptions {
   /**
    * Receives the number of bytes that have arrived. `fills` is true if they come from a download under way.
    */
-  readonly came: (bytes: number, fills: boolean) => void;
+  readonly onBytes: (bytes: number, fills: boolean) => void;
 }
 
 export type WarmedBlob =
@@ -41,13 +41,13 @@ export async function warmBlob({
   core,
   repository,
   digest,
-  came,
+  onBytes,
   private: reachesPrivate,
 }: BlobOptions): Promise<WarmedBlob> {
   let here = 0;
   // A repeated fill resumes where it was, and only the bytes after that are reported.
   const at = (position: number, fills: boolean) => {
-    came(Math.max(0, position - here), fills);
+    onBytes(Math.max(0, position - here), fills);
     here = Math.max(here, position);
   };
   for (let attempt = 1; ; attempt++) {

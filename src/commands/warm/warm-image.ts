@@ -42,8 +42,8 @@ export interface WarmOptions {
    * Called when the manifests are read, and when bytes have arrived. `fills` is true for bytes of a download
    * that is under way.
    */
-  readonly sized: (bytes: number) => void;
-  readonly came: (bytes: number, fills: boolean) => void;
+  readonly onSized: (bytes: number) => void;
+  readonly onBytes: (bytes: number, fills: boolean) => void;
 }
 
 /** The reason why an image is not done. */
@@ -65,7 +65,7 @@ const COSIGN_SUFFIXES = ['.sig', '.att'];
  * layers, their attestations, and the signatures of both. docker 29.1 and later asks for all of these.
  */
 export async function warmImage(image: WantedImage, options: WarmOptions): Promise<WarmedImage> {
-  const warming = new Warming(image, options);
+  const warming = new ImageWarmer(image, options);
   const stop = await warming.run();
   return { ...warming.outcome(), ...stop };
 }
@@ -74,22 +74,23 @@ function failed(reason: string): Stop {
   return { status: 'failed', reason };
 }
 
-class Warming {
+class ImageWarmer {
   readonly #image: WantedImage;
   readonly #options: WarmOptions;
   readonly #blobs = new Map<Digest, number>();
   /** The digests of the blobs that were fetched. */
-  readonly #here = new Set<Digest>();
+  readonly #fetched = new Set<Digest>();
   /** The platforms that the image's indexes name. */
   readonly #built: Platform[] = [];
-  #top: FetchedManifest | undefined;
+  /** The manifest that the tag names. */
+  #root: FetchedManifest | undefined;
   /** The manifests of attestations. */
   readonly #attestations: Digest[] = [];
   /**
    * True if the upstream lets everybody read it. Only what is fetched without the account is served to
    * everybody later.
    */
-  #isOpen = false;
+  #isPublic = false;
   #isReferrersKnown = true;
   #hasFetched = false;
   #fetchedBytes = 0;
@@ -100,7 +101,7 @@ class Warming {
   }
 
   outcome(): WarmedImage {
-    const digest = this.#top?.digest;
+    const digest = this.#root?.digest;
     return {
       image: this.#image.name,
       status: this.#hasFetched ? 'fetched' : 'cached',
@@ -108,7 +109,7 @@ class Warming {
       bytes: this.#size,
       fetchedBytes: this.#fetchedBytes,
       missingPlatforms: this.#options.platforms.missing(this.#built),
-      stale: this.#top?.age !== undefined,
+      stale: this.#root?.age !== undefined,
       referrersKnown: this.#isReferrersKnown,
     };
   }
@@ -129,8 +130,8 @@ class Warming {
 
   /** Fetches the blobs of all manifests that were read, except those that were fetched before. */
   async #fetchBlobs(): Promise<Stop | undefined> {
-    this.#options.sized(this.#size);
-    const missing = [...this.#blobs].filter(([digest]) => !this.#here.has(digest));
+    this.#options.onSized(this.#size);
+    const missing = [...this.#blobs].filter(([digest]) => !this.#fetched.has(digest));
     const stops = await Promise.all(
       missing.map(([digest, size]) => this.#options.blobs(() => this.#fetchBlob(digest, size))),
     );
@@ -149,7 +150,7 @@ class Warming {
   async #head(): Promise<FetchedManifest | Stop> {
     const { reference } = this.#image;
     const open = await this.#ask('HEAD', reference, false);
-    this.#isOpen = open.kind === 'manifest';
+    this.#isPublic = open.kind === 'manifest';
     return open.kind === 'manifest' ? open : this.#manifestOr(await this.#ask('HEAD', reference, true));
   }
 
@@ -157,7 +158,7 @@ class Warming {
   async #walk(reference: Reference, digest: Digest, depth: number): Promise<Stop | undefined> {
     const manifest = await this.#fetchManifest(reference, digest);
     if ('status' in manifest) return manifest;
-    this.#top ??= manifest;
+    this.#root ??= manifest;
     const document = manifest.bytes === undefined ? undefined : readImageDocument(manifest.bytes);
     if (document === undefined || depth > MAX_DEPTH) return failed(`${manifest.digest} cannot be read`);
     for (const blob of document.blobs) this.#blobs.set(blob.digest, blob.size);
@@ -193,11 +194,11 @@ class Warming {
    * core caches an answer for each kind of read access.
    */
   async #walkReferrers(): Promise<Stop | undefined> {
-    const top = this.#top?.digest;
-    if (top === undefined) return undefined;
+    const root = this.#root?.digest;
+    if (root === undefined) return undefined;
     const steps = [
-      ...[...new Set([top, ...this.#attestations])].map((digest) => () => this.#walkReferrersOf(digest)),
-      ...COSIGN_SUFFIXES.map((suffix) => () => this.#walkTag(top, suffix)),
+      ...[...new Set([root, ...this.#attestations])].map((digest) => () => this.#walkReferrersOf(digest)),
+      ...COSIGN_SUFFIXES.map((suffix) => () => this.#walkTag(root, suffix)),
     ];
     for (const step of steps) {
       const stop = await step();
@@ -235,7 +236,7 @@ class Warming {
    * for the account.
    */
   async #askForAll(ask: (reachesPrivate: boolean) => Promise<CoreAnswer>): Promise<CoreAnswer> {
-    if (this.#isOpen) await ask(false);
+    if (this.#isPublic) await ask(false);
     return ask(true);
   }
 
@@ -258,7 +259,7 @@ class Warming {
         const head = await this.#ask('HEAD', { kind: 'digest', digest }, true);
         return head.kind === 'manifest' && head.cache === 'hit';
       },
-      () => this.#ask('GET', reference, !this.#isOpen),
+      () => this.#ask('GET', reference, !this.#isPublic),
     );
     if ('held' in admitted) return { status: 'left', reason: admitted.held };
     const manifest = this.#manifestOr(admitted.fetched);
@@ -279,18 +280,18 @@ class Warming {
   }
 
   async #fetchBlob(digest: Digest, size: number): Promise<Stop | undefined> {
-    const { core, came } = this.#options;
+    const { core, onBytes } = this.#options;
     const blob = await warmBlob({
       core,
       repository: this.#image.repository,
       digest,
-      private: !this.#isOpen,
-      came,
+      private: !this.#isPublic,
+      onBytes,
     });
     if (blob.kind === 'refused') return this.#stopFor(blob, `${digest}: `);
     if (blob.kind === 'unwritable')
       return failed('the cache cannot be written; the log of the core says why');
-    this.#here.add(digest);
+    this.#fetched.add(digest);
     if (blob.filled) {
       this.#hasFetched = true;
       this.#fetchedBytes += size;

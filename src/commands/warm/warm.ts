@@ -167,10 +167,10 @@ class Batch {
         guard: this.#guard,
         blobs: this.#blobs,
         platforms: this.wanted.platforms,
-        sized: (bytes) => {
+        onSized: (bytes) => {
           underWay.bytes = bytes;
         },
-        came: (bytes, fills) => this.#underWay.came(underWay, bytes, fills),
+        onBytes: (bytes, fills) => this.#underWay.came(underWay, bytes, fills),
       });
     } catch (error) {
       if (error instanceof PeerUnreachable) this.#isGone = true;

@@ -8,10 +8,10 @@ type Allowance = NonNullable<Budget['pulls']>;
 /** The counts of one limit for one unit: one for all its subjects, or one for each. */
 interface LimitCounts {
   readonly table: CountTable;
-  /** As the policy last said. Undefined after a restart until the limit applies to a request again. */
+  /** The allowance that the policy last had. It is undefined after a restart until the limit applies to a request. */
   allowance: Allowance | undefined;
   refusals: number;
-  /** When the limit last applied to a request. */
+  /** The time at which the limit last applied to a request. */
   appliedAt: number;
 }
 

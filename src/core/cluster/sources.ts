@@ -76,7 +76,7 @@ export class Sources {
 /** It is ok if the caller's repository contains the digest and the caller may read it. */
 export type Confirmation = UpstreamResult<unknown>;
 
-/** How one repository reaches a digest. */
+/** The ways in which one repository reaches a digest. */
 export interface BlobOrigins {
   /** Asks the upstream for the bytes. */
   readonly upstream: OpenBlob;

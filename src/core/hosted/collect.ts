@@ -28,8 +28,8 @@ interface Candidate {
 }
 
 /**
- * The decision about a candidate, and why. `keep` ends its candidacy, because something needs it; that something
- * makes it a candidate again when it goes. `wait` looks again at a later time.
+ * The decision about a candidate, and why. `keep`: something needs the content, so it is no candidate any more;
+ * when that is removed, it becomes one again. `wait`: the content is judged again at `until`.
  */
 export type CollectionDecision = { readonly why: string } & (
   | { readonly action: 'keep' | 'remove-blob' | 'remove-manifest' | 'remove-file' }
@@ -153,7 +153,10 @@ export class Collection implements AsyncDisposable {
   }
 }
 
-/** A candidate that was read as due may have been needed since then, and have lost its manifest just now. */
+/**
+ * Judges a candidate again under the lock. Since it was read as due, a push may have used it, or its manifest may
+ * have been deleted a moment ago.
+ */
 function decideIfDue(
   select: HostedStatements['select'],
   candidate: Candidate,
@@ -195,7 +198,7 @@ function decideManifest(
   now: number,
 ): CollectionDecision {
   const tag = select.anyTagOf.get(repository, digest)?.name;
-  if (tag !== undefined) return { action: 'keep', why: `the tag ${tag} means it` };
+  if (tag !== undefined) return { action: 'keep', why: `the tag ${tag} names it` };
   const { subject = null, pushed_at = 0, used_at = 0 } = select.manifestHead.get(repository, digest) ?? {};
   if (subject !== null && select.manifestHead.get(repository, subject) !== undefined)
     return { action: 'keep', why: `it refers to ${subject}` };

@@ -20,7 +20,7 @@ export interface RetentionOptions {
   readonly every: number;
 }
 
-/** What a rule removes. */
+/** The tag or manifest that a rule removes. */
 export interface RetentionRemoval {
   /** The path of the repository. */
   readonly repository: string;

@@ -22,7 +22,7 @@ type GiveTurn = () => void;
  * many wait.
  */
 export class Bandwidth {
-  /** In bytes per millisecond. */
+  /** The rate in bytes per millisecond. */
   readonly #rate: number;
   readonly #clock: Clock;
   readonly #turn: number;

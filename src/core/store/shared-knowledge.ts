@@ -67,7 +67,7 @@ export class SharedKnowledge {
     return row.media_type === null ? undefined : { kind, mediaType: row.media_type, ...facts };
   }
 
-  /** What is public stays public, whoever is asked next. */
+  /** Stores a link. A public link stays public, even if the account is asked next. */
   async putLink(repository: RepositoryName, digest: Digest, link: Link): Promise<boolean> {
     const mediaType = link.kind === 'manifest' ? link.mediaType : null;
     const { checkedAt = null, deletedAt = null } = link;

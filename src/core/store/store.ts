@@ -30,7 +30,7 @@ export interface Store extends AsyncDisposable {
   probe(): Promise<void>;
 }
 
-/** What the nodes of a cluster share. */
+/** The part of the store that the nodes of a cluster share. */
 export interface SharedStore {
   share(local: IndexStore): IndexStore;
   readonly manifests: SharedContent;

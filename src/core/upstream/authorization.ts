@@ -48,7 +48,7 @@ export interface AuthorizationHeader {
 
 const NOTHING: AuthorizationHeader = { value: undefined, fresh: false };
 
-/** What a header is for, and as whom the upstream is asked. */
+/** The request that needs an authorization header, and the identity with which it is sent. */
 export interface AuthorizationQuestion {
   readonly scope: string;
   readonly as: UpstreamIdentity;

@@ -33,7 +33,7 @@ export class SharedBlob {
     this.leave().catch(() => {});
   }
 
-  /** For a reader: returns the chunk at `position` if the chunks are shared. */
+  /** Returns to a reader the chunk at `position` if the chunks are shared. */
   chunk(position: number, size: number): SharedChunk | Promise<SharedChunk> | undefined {
     if (!this.#isShared()) return undefined;
     return this.#chunks.takeAt(this.#id, position, size, (buffer, from) =>
@@ -41,7 +41,7 @@ export class SharedBlob {
     );
   }
 
-  /** For a reader: is called once, when it reads no more. */
+  /** A reader calls this once, when it reads no more. */
   leave(): Promise<void> {
     return --this.#users === 0 ? Promise.resolve(this.#source[Symbol.asyncDispose]()) : DONE;
   }

@@ -237,7 +237,7 @@ const OF = ' of ';
 /** Matches an id that a message may repeat. */
 const ID = /^[\w.-]{1,64}$/;
 
-/** How an entry with an id is called in lists whose entries are not rules. */
+/** The names of the entries with an id in lists whose entries are not rules. */
 const ENTRY_NAMES: Readonly<Record<string, string>> = { limits: 'limit', reserve: 'reserve' };
 
 /**

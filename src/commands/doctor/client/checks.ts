@@ -8,8 +8,8 @@ import { readDockerd } from './dockerd.ts';
 import { HostFiles, UnreadableSettings } from './host-files.ts';
 import type { ProbedMirror } from './mirror.ts';
 import { readPodman } from './podman.ts';
+import { type ProbePull, type ProbeStep, probePull } from './probe-pull.ts';
 import type { Program, PullRoute, ReadProgram } from './route.ts';
-import { type ProbePull, type ProbeStep, probePull } from './visit.ts';
 
 export interface ClientOptions {
   readonly mirror: ProbedMirror;
@@ -36,10 +36,10 @@ export async function clientChecks(options: ClientOptions): Promise<readonly Che
   const read = new Map(names.map((name) => [name, readOrSay(name, files, options.mirror)]));
   const programs = Promise.all(read.values());
   const greeting = greet(options.mirror);
-  const visits = visitAll(programs, greeting, files, options);
+  const probes = probeAll(programs, greeting, files, options);
   // The checks that wait for these promises report a failure.
-  for (const promise of [...read.values(), programs, greeting, visits]) promise.catch(() => {});
-  const step = (name: ProbeStep): Check => ({ name, look: async () => whatStopped(name, await visits) });
+  for (const promise of [...read.values(), programs, greeting, probes]) promise.catch(() => {});
+  const step = (name: ProbeStep): Check => ({ name, look: async () => whatStopped(name, await probes) });
   return [
     { name: 'mirror', look: async () => lookAtGreeting(await greeting) },
     { name: 'programs', look: async () => isAnyHere(await programs) },
@@ -86,7 +86,7 @@ async function greet(mirror: ProbedMirror): Promise<Greeting> {
 }
 
 /** Returns undefined if the mirror does not answer. */
-async function visitAll(
+async function probeAll(
   programs: Promise<readonly Program[]>,
   greeting: Promise<Greeting>,
   files: HostFiles,
@@ -99,7 +99,7 @@ async function visitAll(
   return Promise.all(routes.map((route) => probePull(route, go).catch((error) => unfinished(route, error))));
 }
 
-/** Reports a visit that failed, for example because a connection broke or this user may not read a key. */
+/** Reports a probe that failed, for example because a connection broke or this user may not read a key. */
 function unfinished(route: PullRoute, error: unknown): ProbePull {
   const mend = 'look again, as root';
   const what = `could not be followed to the mirror: ${whyNot(error)}`;
@@ -124,14 +124,14 @@ function isConfigured(program: Program | undefined): Looked {
   return { findings: [wrong(name, 'is not configured for the mirror, and asks the Hub itself', mend)] };
 }
 
-function whatStopped(step: ProbeStep, visits: readonly ProbePull[] | undefined): Looked {
-  if (visits === undefined) return { skipped: 'the mirror cannot be reached' };
-  if (visits.length === 0) return { skipped: 'nothing here leads to the mirror' };
-  const findings = visits.flatMap(({ stopped }) => (stopped?.at === step ? [stopped.finding] : []));
-  const subjects = visits.flatMap(({ route, subject }) =>
+function whatStopped(step: ProbeStep, probes: readonly ProbePull[] | undefined): Looked {
+  if (probes === undefined) return { skipped: 'the mirror cannot be reached' };
+  if (probes.length === 0) return { skipped: 'nothing here leads to the mirror' };
+  const findings = probes.flatMap(({ stopped }) => (stopped?.at === step ? [stopped.finding] : []));
+  const subjects = probes.flatMap(({ route, subject }) =>
     subject === undefined ? [] : [`${route.program} is ${subject} to the mirror`],
   );
-  const unverified = visits.flatMap(({ route }) =>
+  const unverified = probes.flatMap(({ route }) =>
     route.isUnverified === true ? [`${route.program} does not verify the mirror’s certificate`] : [],
   );
   const said = { identity: subjects, trust: unverified, 'client certificate': [], pull: [] }[step];

@@ -12,7 +12,7 @@ const FLAG_FILES = [
   '/usr/lib/systemd/system/kubelet.service',
 ];
 const DROP_INS = ['/etc/systemd/system/kubelet.service.d', '/usr/lib/systemd/system/kubelet.service.d'];
-/** Where the kit for pods puts the configuration. */
+/** The file in which the kit for pods puts the configuration. */
 const OWN_CONFIG = '/etc/kubernetes/hubgate-credential-provider.yaml';
 const CONTAINERD_CONFIG = '/etc/containerd/config.toml';
 

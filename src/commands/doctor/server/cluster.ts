@@ -134,7 +134,7 @@ async function lookAtPeer({ id, address }: NodeStatus, expected = ''): Promise<F
     if (found?.fingerprint256 === new X509Certificate(expected).fingerprint256) return [];
     return [wrong(where, `is not what answers at ${address}: the certificate is another one`, mend)];
   } catch (error) {
-    return [wrong(where, `is alive, but not reached from here at ${address}: ${whyNot(error)}`, mend)];
+    return [wrong(where, `is alive, but cannot be reached from here at ${address}: ${whyNot(error)}`, mend)];
   }
 }
 

@@ -13,9 +13,9 @@ import type { PullRoute } from './route.ts';
 /** The result of a pull through the mirror on a route, made as the program would make it. */
 export interface ProbePull {
   readonly route: PullRoute;
-  /** The subject that the mirror sees, if the visit came that far. */
+  /** The subject that the mirror sees, if the probe came that far. */
   readonly subject?: string;
-  /** The step that ended the visit, and why. */
+  /** The step that ended the probe, and why. */
   readonly stopped?: { readonly at: ProbeStep; readonly finding: Finding };
 }
 
@@ -32,14 +32,14 @@ export interface ProbePullOptions {
 const ACCEPT =
   'application/vnd.oci.image.index.v1+json, application/vnd.oci.image.manifest.v1+json, application/vnd.docker.distribution.manifest.list.v2+json, application/vnd.docker.distribution.manifest.v2+json';
 
-/** The length in milliseconds. */
 const DAY = 24 * 60 * 60 * 1000;
-const LEFT = 14 * DAY;
+/** A certificate that ends within this time is reported. */
+const ENDS_SOON = 14 * DAY;
 
-/** Visits the mirror on a route. No secret is presented to a peer that this host does not trust. */
+/** Probes a pull through the mirror on a route. No secret is presented to a peer that this host does not trust. */
 export async function probePull(route: PullRoute, options: ProbePullOptions): Promise<ProbePull> {
   const stop = (at: ProbeStep, finding: Finding): ProbePull => ({ route, stopped: { at, finding } });
-  const untrusted = route.isUnverified === true ? undefined : await isTrusted(route, options.mirror);
+  const untrusted = route.isUnverified === true ? undefined : await whyUntrusted(route, options.mirror);
   if (untrusted !== undefined) return stop('trust', untrusted);
   const pair = await readPair(route, options);
   if ('level' in pair) return stop('client certificate', pair);
@@ -49,19 +49,19 @@ export async function probePull(route: PullRoute, options: ProbePullOptions): Pr
     ...pair,
   };
   const authorization = route.authorization === undefined ? {} : { authorization: route.authorization };
-  const unadmitted = await isAdmitted(route, options.mirror, presented, authorization);
-  if (unadmitted !== undefined) return stop('identity', unadmitted);
+  const rejected = await whyRejected(route, options.mirror, presented, authorization);
+  if (rejected !== undefined) return stop('identity', rejected);
   const token = await fetchToken(options, presented, authorization);
   const subject = token === undefined ? undefined : parseUnverifiedToken(token)?.sub;
   const who = { route, ...(subject !== undefined && { subject }) };
   // Without a credential on the connection, the pull needs a token.
   const isBare = pair.cert === undefined && route.authorization === undefined;
   const bearer = isBare && token !== undefined ? { authorization: `Bearer ${token}` } : authorization;
-  const refused = await doesPull(who, options.mirror, presented, bearer);
+  const refused = await whyNoPull(who, options.mirror, presented, bearer);
   return { ...who, ...(refused && { stopped: { at: 'pull' as const, finding: refused } }) };
 }
 
-async function isTrusted({ program, authorities, trustedIn }: PullRoute, mirror: ProbedMirror) {
+async function whyUntrusted({ program, authorities, trustedIn }: PullRoute, mirror: ProbedMirror) {
   try {
     await handshake(mirror, { authorities });
     return undefined;
@@ -94,7 +94,7 @@ async function readPair(
     const left = certificate.validToDate.getTime() - clock();
     const end = certificate.validToDate.toISOString();
     if (left <= 0) return wrong(pair.certificate, `has ended at ${end}`, mend);
-    if (left <= LEFT) return wrong(pair.certificate, `ends at ${end}`, mend);
+    if (left <= ENDS_SOON) return wrong(pair.certificate, `ends at ${end}`, mend);
     return { cert, key };
   } catch (error) {
     return wrong(pair.certificate, `or its key cannot be read: ${reasonOf(error)}`, mend);
@@ -105,7 +105,7 @@ async function readPair(
  * Returns why the mirror does not accept the credential; undefined if it does. It answers 401 without a
  * credential, and at `/v2/` also to a certificate alone.
  */
-async function isAdmitted(
+async function whyRejected(
   { program, certificate, authorization, base }: PullRoute,
   mirror: ProbedMirror,
   presented: ClientLogin,
@@ -150,7 +150,7 @@ function manifestOf({ repository, tag }: ProbedMirror, base = '/v2'): string {
   return `${base}/${repository}/manifests/${tag}?ns=docker.io`;
 }
 
-async function doesPull(
+async function whyNoPull(
   { route, subject = 'anonymous' }: Pick<ProbePull, 'route' | 'subject'>,
   mirror: ProbedMirror,
   presented: ClientLogin,
