@@ -72,7 +72,7 @@ class SupervisedProcess {
     running.ready.catch((error: Error) =>
       this.#log.error({ role: this.#plan.name, reason: error.message }, 'a role cannot start'),
     );
-    this.#kept = this.#keep(running);
+    this.#supervision = this.#restartUntilStopped(running);
   }
 
   async start(): Promise<void> {
