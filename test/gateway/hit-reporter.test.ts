@@ -5,7 +5,7 @@ import path from 'node:path';
 import { test } from 'node:test';
 import { HitReporter } from '../../src/gateway/clients/hit-reporter.ts';
 import { openLocalCoreClient } from '../../src/gateway/clients/local-core-client.ts';
-import { readLines, writeLine } from '../../src/platform/ipc/json-lines.ts';
+import { formatLine, readLines } from '../../src/platform/ipc/json-lines.ts';
 import { serveOnSocket } from '../../src/platform/ipc/unix-socket.ts';
 import { FakeHub } from '../support/fake-hub.ts';
 import { imageOf } from '../support/image.ts';
@@ -39,7 +39,7 @@ test('invariant 16: a core that does not keep up is told no more than so much, a
         if (served === undefined) break;
         asked++;
         await gate.promise;
-        response.write(writeLine(served.map(() => 'id')));
+        response.write(formatLine(served.map(() => 'id')));
       }
       response.end();
     }),

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { test } from 'node:test';
 import { openSocketClient } from '../../src/platform/ipc/http-client.ts';
-import { type Lines, readLines, writeLine } from '../../src/platform/ipc/json-lines.ts';
+import { formatLine, type Lines, readLines } from '../../src/platform/ipc/json-lines.ts';
 import { LineExchange } from '../../src/platform/ipc/line-exchange.ts';
 import { serveOnSocket } from '../../src/platform/ipc/unix-socket.ts';
 import { withLongerDeadlines } from '../support/with-longer-deadlines.ts';
@@ -17,7 +17,7 @@ const echo: Serve = async (lines, response) => {
   for (;;) {
     const line = await lines.next().catch(() => undefined);
     if (line === undefined) break;
-    response.write(writeLine({ heard: line }));
+    response.write(formatLine({ heard: line }));
   }
   response.end();
 };
@@ -50,12 +50,12 @@ test('questions are the lines of one request, each answered by its own', async (
 
 test('a question on which the exchange ends is asked in another one', async () => {
   const endsAfterOne: Serve = async (lines, response, request) => {
-    response.write(writeLine({ heard: await lines.next() }));
+    response.write(formatLine({ heard: await lines.next() }));
     await lines.next();
     request.destroy();
   };
   const endsInOrder: Serve = async (lines, response) => {
-    response.end(writeLine({ heard: await lines.next() }));
+    response.end(formatLine({ heard: await lines.next() }));
   };
   await using parts = await start([endsAfterOne, endsInOrder, echo]);
   for (const question of [1, 2, 3, 4])
@@ -68,7 +68,7 @@ async function askWithSilences(deadline: number): Promise<void> {
   const noAnswer = new RegExp(`no answer within ${deadline} ms`);
   const silent: Serve = async () => {};
   const silentThen: Serve = async (lines, response) => {
-    response.write(writeLine({ heard: await lines.next() }));
+    response.write(formatLine({ heard: await lines.next() }));
   };
   await using parts = await start([silent, silentThen, silent, echo], deadline);
   const { exchange } = parts;
@@ -86,7 +86,7 @@ test('whoever refuses the exchange is no answer', async () => {
   const closed = Promise.withResolvers<void>();
   const refusing: Serve = async (_, response, { socket }) => {
     socket.once('close', () => closed.resolve());
-    response.writeHead(400).write(writeLine('an answer'));
+    response.writeHead(400).write(formatLine('an answer'));
   };
   await using parts = await start([refusing, echo]);
   await assert.rejects(parts.exchange.ask(1), /400/);

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { type CoreOptions, startCore } from '../../src/core/core.ts';
 import type { CoreLimits } from '../../src/core/limits.ts';
-import { writeLine } from '../../src/platform/ipc/json-lines.ts';
+import { formatLine } from '../../src/platform/ipc/json-lines.ts';
 import { createLogger } from '../../src/platform/log.ts';
 import type { CachedRepositories, CacheHit } from '../../src/protocol/core-api.ts';
 import type { UpstreamHost } from '../../src/registry/repository.ts';
@@ -117,7 +117,7 @@ export class TestCore implements AsyncDisposable {
 
   /** Reports a gateway's cache hits, and returns the pulls to which they belong. */
   async served(served: readonly CacheHit[]): Promise<readonly (string | null)[]> {
-    const send = writeLine(served);
+    const send = formatLine(served);
     const { body } = await ask({ socketPath: this.#options.socket, path: '/hits', method: 'POST', send });
     return JSON.parse(body.toString());
   }

@@ -55,14 +55,14 @@ export const diskMutants: readonly Mutant[] = [
   {
     defence: 'the cache is looked at soon after it has grown',
     file: 'src/core/eviction/sweep.ts',
-    find: 'store.content.onPublished = () => this.#later();',
+    find: 'store.content.onPublished = () => this.#sweepSoon();',
     replace: '',
     tests: ['test/core/eviction/sweep.test.ts'],
   },
   {
     defence: 'a blob that is larger than the cache may be is not stored',
     file: 'src/core/eviction/cache-space.ts',
-    find: 'size <= measured.most && this.#fits(measured, size - left)',
+    find: 'size <= measured.most && this.#fits(measured, size - resumeOffset)',
     replace: 'true',
     tests: ['test/core/eviction/sweep.test.ts'],
   },
@@ -83,7 +83,7 @@ export const diskMutants: readonly Mutant[] = [
   {
     defence: 'room is made for a blob before it is written',
     file: 'src/core/eviction/cache-space.ts',
-    find: 'await makeRoom(Math.max(0, size - left));',
+    find: 'await makeRoom(Math.max(0, size - resumeOffset));',
     replace: '',
     tests: FULL_DISK,
   },
@@ -245,8 +245,8 @@ export const diskMutants: readonly Mutant[] = [
   {
     defence: 'the disk is looked at during a fill',
     file: 'src/core/eviction/cache-space.ts',
-    find: 'if (isLook && ',
-    replace: 'if (isLook && size < 0 && ',
+    find: 'if (isCheckDue && ',
+    replace: 'if (isCheckDue && size < 0 && ',
     tests: SPACE_TESTS,
   },
   {

@@ -32,8 +32,8 @@ export class CacheLimit {
   }
 
   /**
-   * The limit for reports: the current one, or the last one known if the free space cannot be read now; 0 if
-   * it never could.
+   * Returns the limit for reports. If the free space cannot be read now, that is the last known limit, or 0 if
+   * there is none.
    */
   reported(): Promise<number> {
     return this.bytes().catch(() => this.#last);

@@ -42,16 +42,16 @@ export interface WantedSpace {
   readonly digest: Digest;
   /** The size of the whole blob; undefined if the upstream does not announce it. */
   readonly size: number | undefined;
-  /** The bytes of the blob that are here already. */
-  readonly left: number;
+  /** The offset from which the fill continues: the bytes before it are on the disk already. */
+  readonly resumeOffset: number;
 }
 
-/** The number of blobs that are cached as too large, because an upstream need not announce sizes. */
-const REMEMBERED = 1_000;
+/** The most blobs that are known to be too large. An upstream need not announce sizes, so they are remembered. */
+const MAX_TOO_LARGE = 1_000;
 /**
  * The bytes between two checks of the disk during a fill, because something else may fill the disk meanwhile.
  */
-const LOOK_EVERY = 16 * 2 ** 20;
+const CHECK_EVERY = 16 * 2 ** 20;
 
 /**
  * Decides before and during a fill whether there is space for it. It counts the bytes that the fills under
@@ -59,7 +59,7 @@ const LOOK_EVERY = 16 * 2 ** 20;
  */
 export class CacheSpace {
   readonly #options: CacheSpaceOptions;
-  readonly #tooLarge = new LRUCache<Digest, number>({ max: REMEMBERED });
+  readonly #tooLarge = new LRUCache<Digest, number>({ max: MAX_TOO_LARGE });
   #promised = 0;
 
   constructor(options: CacheSpaceOptions) {
@@ -78,8 +78,8 @@ export class CacheSpace {
 
   /** Returns undefined if the `measured` space is not enough. */
   reserveOf(measured: MeasuredSpace, wanted: WantedSpace): Reservation | undefined {
-    const { size, left } = this.#known(wanted);
-    const isEnough = size <= measured.most && this.#fits(measured, size - left);
+    const { size, resumeOffset } = this.#known(wanted);
+    const isEnough = size <= measured.most && this.#fits(measured, size - resumeOffset);
     return isEnough ? this.#reservation(wanted, measured.most) : undefined;
   }
 
@@ -89,12 +89,12 @@ export class CacheSpace {
    */
   async reserve(wanted: WantedSpace): Promise<Reservation | undefined> {
     const { log, makeRoom } = this.#options;
-    const { digest, size, left } = this.#known(wanted);
-    await makeRoom(Math.max(0, size - left));
+    const { digest, size, resumeOffset } = this.#known(wanted);
+    await makeRoom(Math.max(0, size - resumeOffset));
     await this.check();
     const measured = await this.measure();
     if (size > measured.most) return this.#refuse(digest, size, measured.most);
-    if (this.#fits(measured, size - left)) return this.#reservation(wanted, measured.most);
+    if (this.#fits(measured, size - resumeOffset)) return this.#reservation(wanted, measured.most);
     log.warn({ digest, size: formatSize(size) }, 'the disk has no space for a blob; it is not cached');
     return undefined;
   }
@@ -105,37 +105,37 @@ export class CacheSpace {
     if (free < 0) throw new Error(`ENOSPC: too little is free on the disk of ${place}`);
   }
 
-  #known({ digest, size = this.#tooLarge.get(digest) ?? 0, left }: WantedSpace) {
-    return { digest, size, left };
+  #known({ digest, size = this.#tooLarge.get(digest) ?? 0, resumeOffset }: WantedSpace) {
+    return { digest, size, resumeOffset };
   }
 
   #fits({ free }: MeasuredSpace, missing: number): boolean {
     return free - this.#promised - Math.max(0, missing) >= 0;
   }
 
-  #reservation({ digest, size = 0, left }: WantedSpace, most: number): Reservation {
-    const missing = Math.max(0, size - left);
+  #reservation({ digest, size = 0, resumeOffset }: WantedSpace, most: number): Reservation {
+    const missing = Math.max(0, size - resumeOffset);
     this.#promised += missing;
     let promised = missing;
-    let written = left;
-    const give = (bytes: number) => {
-      const given = Math.min(promised, bytes);
-      promised -= given;
-      this.#promised -= given;
+    let written = resumeOffset;
+    const release = (bytes: number) => {
+      const released = Math.min(promised, bytes);
+      promised -= released;
+      this.#promised -= released;
     };
     return {
       wrote: async (bytes) => {
-        give(bytes);
-        const isLook = Math.floor(written / LOOK_EVERY) < Math.floor((written + bytes) / LOOK_EVERY);
+        release(bytes);
+        const isCheckDue = Math.floor(written / CHECK_EVERY) < Math.floor((written + bytes) / CHECK_EVERY);
         written += bytes;
         if (written > most) {
           this.#refuse(digest, written, most);
           throw new NoSpace('the blob is larger than the cache may be');
         }
-        if (isLook && !this.#fits(await this.measure(), 0))
+        if (isCheckDue && !this.#fits(await this.measure(), 0))
           throw new NoSpace('the disk of the cache is filling up');
       },
-      [Symbol.dispose]: () => give(promised),
+      [Symbol.dispose]: () => release(promised),
     };
   }
 

@@ -2,13 +2,13 @@ import { EVICTION } from '../limits.ts';
 
 /** Decides what must be evicted. This module is pure: it depends only on sizes, times and settings. */
 export interface EvictionRules {
-  /** The size in bytes. */
+  /** The bytes that the cache may take. */
   readonly maxSize: number;
-  /** The time in milliseconds; 0 means never. */
+  /** The milliseconds after which unused content is evicted; 0 means never. */
   readonly unusedFor: number;
 }
 
-/** Evicts this many bytes, least recently used first, and spares content used since `before`. */
+/** One step evicts this many bytes, least recently used first, and spares content used since `before`. */
 export interface EvictionStep {
   readonly bytes: number;
   readonly before: number;

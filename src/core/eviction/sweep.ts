@@ -28,11 +28,12 @@ export interface Sweep extends AsyncDisposable {
   now(room?: number): Promise<void>;
 }
 
+/** The most blobs that are read from the index at a time. */
 const BATCH = 100;
-/** Milliseconds between two warnings that the cache is too small. */
-const BETWEEN_COMPLAINTS = 3_600_000;
+/** The milliseconds between two warnings that the cache is too small. */
+const WARN_EVERY = 3_600_000;
 
-/** Evicts periodically what the rules name. A file that is being read stays readable for its readers. */
+/** Evicts content periodically by the rules. A file that is being read stays readable for its readers. */
 export function sweep(options: SweepOptions): Sweep {
   return new CacheSweep(options);
 }
@@ -43,13 +44,13 @@ class CacheSweep implements Sweep {
   readonly #periodic: AsyncDisposable;
   #sweeping: Promise<void> = Promise.resolve();
   #soon: NodeJS.Timeout | undefined;
-  #complainedAt = Number.NEGATIVE_INFINITY;
+  #warnedAt = Number.NEGATIVE_INFINITY;
   #isFailing = false;
 
   constructor(options: SweepOptions) {
     this.#options = options;
     const { store, interval, log } = options;
-    store.content.onPublished = () => this.#later();
+    store.content.onPublished = () => this.#sweepSoon();
     this.#periodic = runPeriodically(interval, () => this.now().then(() => undefined), log);
   }
 
@@ -59,7 +60,7 @@ class CacheSweep implements Sweep {
   }
 
   /** Schedules a sweep soon, because within a minute a busy cache can exceed its limit by far. */
-  #later(): void {
+  #sweepSoon(): void {
     if (this.#stop.signal.aborted) return;
     this.#soon ??= setTimeout(() => {
       this.#soon = undefined;
@@ -94,9 +95,9 @@ class CacheSweep implements Sweep {
     const isTooSmall = total - evicted.bytes > maxSize;
     if (isTooSmall) {
       await this.#evictUntil(plan.inUse.before, evicted, plan.inUse.bytes);
-      if (total - evicted.bytes > maxSize) this.#later();
+      if (total - evicted.bytes > maxSize) this.#sweepSoon();
     }
-    this.#complain(isTooSmall, maxSize);
+    this.#warnIfTooSmall(isTooSmall, maxSize);
     return evicted;
   }
 
@@ -104,10 +105,10 @@ class CacheSweep implements Sweep {
    * Warns when the cache becomes too small, at most once an hour, because a busy cache becomes so every few
    * seconds.
    */
-  #complain(isTooSmall: boolean, maxSize: number): void {
+  #warnIfTooSmall(isTooSmall: boolean, maxSize: number): void {
     const now = this.#options.clock();
-    if (isTooSmall && Math.abs(now - this.#complainedAt) >= BETWEEN_COMPLAINTS) {
-      this.#complainedAt = now;
+    if (isTooSmall && Math.abs(now - this.#warnedAt) >= WARN_EVERY) {
+      this.#warnedAt = now;
       this.#options.log.warn(
         { maxSize: formatSize(maxSize) },
         'what was used within the last minute is larger than the cache may be, so it is evicted and downloaded again; raise cache.maxSize or enlarge the disk',

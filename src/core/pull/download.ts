@@ -168,7 +168,7 @@ export class Download {
     let reservation: Reservation | undefined;
     try {
       if (isTooMuch) await partial.clear();
-      const wanted = { digest, size: first.size, left: partial.resumeOffset };
+      const wanted = { digest, size: first.size, resumeOffset: partial.resumeOffset };
       reservation = space.reserveOf(measured, wanted) ?? (await space.reserve(wanted));
     } catch (error) {
       writes.failed(asError(error));

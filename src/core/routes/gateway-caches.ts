@@ -1,7 +1,7 @@
 import { addAbortSignal } from 'node:stream';
 import Router from '@koa/router';
 import type { Context } from 'koa';
-import { readLines, writeLine } from '../../platform/ipc/json-lines.ts';
+import { formatLine, readLines } from '../../platform/ipc/json-lines.ts';
 import { createLongPollEndpoint } from '../../platform/ipc/long-poll-endpoint.ts';
 import { CACHE_HITS } from '../../protocol/core-api.ts';
 import type { GatewayCaches } from '../gateway-caches.ts';
@@ -50,7 +50,7 @@ async function recordHits(
       operations.answered('hit');
       return gatewayCaches.recordHit(one) ?? null;
     });
-    res.write(writeLine(pulls));
+    res.write(formatLine(pulls));
   }
   res.end();
 }

@@ -1,6 +1,6 @@
 import { Readable } from 'node:stream';
 import type { Context } from 'koa';
-import { writeLine } from '../../platform/ipc/json-lines.ts';
+import { formatLine } from '../../platform/ipc/json-lines.ts';
 import {
   BYTES_TYPE,
   CORE_HEADERS,
@@ -87,9 +87,9 @@ export function sendBlob(context: Context, pulled: PulledBlob, cost: Cost): void
  */
 async function* progressLines(fill: Fill, cost: Cost): AsyncGenerator<string> {
   const { id, location, size = null } = fill;
-  yield writeLine({ id, location, size } satisfies FillStart);
+  yield formatLine({ id, location, size } satisfies FillStart);
   for await (const progress of fill.progress())
-    yield writeLine(progress.kind === 'filling' ? progress : withCost(progress, cost.take()));
+    yield formatLine(progress.kind === 'filling' ? progress : withCost(progress, cost.take()));
 }
 
 function withCost(

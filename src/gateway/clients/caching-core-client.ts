@@ -33,13 +33,13 @@ export async function cacheAnswers(
   { log, ...options }: CachingCoreOptions,
 ): Promise<CoreClient> {
   const first = { etag: '', value: '' };
-  const state = await pollValue((options) => core.generation(options), { name: 'the core', log, first });
-  return new CachingCoreClient(core, state, options);
+  const generation = await pollValue((options) => core.generation(options), { name: 'the core', log, first });
+  return new CachingCoreClient(core, generation, options);
 }
 
 class CachingCoreClient implements CoreClient {
   readonly #core: CacheableCoreClient;
-  readonly #state: PolledValue<string>;
+  readonly #generation: PolledValue<string>;
   readonly #chunks: ChunkCache;
   readonly #reports: HitReporter;
   readonly #manifests: LRUCache<string, CachedManifest>;
@@ -54,11 +54,11 @@ class CachingCoreClient implements CoreClient {
 
   constructor(
     core: CacheableCoreClient,
-    state: PolledValue<string>,
+    generation: PolledValue<string>,
     { clock, chunks, blobs }: Omit<CachingCoreOptions, 'log'>,
   ) {
     this.#core = core;
-    this.#state = state;
+    this.#generation = generation;
     this.#chunks = chunks;
     this.#reports = new HitReporter(core);
     // Every lookup reads the clock again. By default lru-cache reads it at most once a millisecond, and uses
@@ -75,13 +75,13 @@ class CachingCoreClient implements CoreClient {
   async pull(route: RepositoryRoute, options: PullOptions): Promise<CoreAnswer> {
     if (route.kind !== 'manifest' && route.kind !== 'blob') return this.#core.pull(route, options);
     const key = keyOf(route, options);
-    let cached = this.#recall(key);
+    let cached = this.#find(key);
     const asking = this.#asking.get(key);
     if (cached === undefined && asking !== undefined) {
       // Requests that come together for the same thing send one request, and read one opening of a blob in
       // the same chunks.
       if ((await asking) === 'given up') return this.pull(route, options);
-      cached = this.#recall(key);
+      cached = this.#find(key);
     }
     if (cached === undefined) return this.#ask(key, route, options);
     return { ...cached, accounting: { pull: this.#report(route, options, cached), cost: NO_COST } };
@@ -93,7 +93,7 @@ class CachingCoreClient implements CoreClient {
     this.#asking.set(key, promise);
     try {
       await this.#reports.flushed();
-      return this.#remember(key, await this.#core.pull(route, options));
+      return this.#store(key, await this.#core.pull(route, options));
     } finally {
       clearTimeout(late);
       this.#asking.delete(key);
@@ -101,18 +101,18 @@ class CachingCoreClient implements CoreClient {
     }
   }
 
-  #recall(key: string): CoreAnswer | undefined {
-    this.#forgetOtherStates();
+  #find(key: string): CoreAnswer | undefined {
+    this.#clearIfInvalidated();
     const manifest = this.#manifests.get(key);
     if (manifest !== undefined) return manifest;
     const blob = this.#blobs.get(key);
     return blob && { kind: 'blob', cache: 'hit', source: blob.open() };
   }
 
-  #remember(key: string, answer: CoreAnswer): CoreAnswer {
+  #store(key: string, answer: CoreAnswer): CoreAnswer {
     if ((answer.kind !== 'manifest' && answer.kind !== 'blob') || answer.lifetime === undefined)
       return answer;
-    this.#forgetOtherStates();
+    this.#clearIfInvalidated();
     const { generation, maxAgeMs: ttl } = answer.lifetime;
     // An answer that was found before an invalidation may be the one that was invalidated.
     if (generation !== this.#cachedIn) return answer;
@@ -129,11 +129,11 @@ class CachingCoreClient implements CoreClient {
     return { ...answer, source };
   }
 
-  #forgetOtherStates(): void {
-    if (this.#state.current === this.#cachedIn) return;
+  #clearIfInvalidated(): void {
+    if (this.#generation.current === this.#cachedIn) return;
     this.#manifests.clear();
     this.#blobs.clear();
-    this.#cachedIn = this.#state.current;
+    this.#cachedIn = this.#generation.current;
   }
 
   /** Reports a cache hit. Resolves to the id of the pull that it belongs to. */
@@ -164,7 +164,7 @@ class CachingCoreClient implements CoreClient {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    this.#state[Symbol.dispose]();
+    this.#generation[Symbol.dispose]();
     this.#manifests.clear();
     this.#blobs.clear();
     await this.#reports[Symbol.asyncDispose]();

@@ -74,7 +74,7 @@ export interface CacheableCoreClient extends CoreClient {
    * Reports cache hits. It resolves to the ids of the pulls that they belong to, in the same order. Each
    * report waits for the answer to the one before.
    */
-  reportHits(served: readonly CacheHit[]): Promise<readonly (string | null)[]>;
+  reportHits(hits: readonly CacheHit[]): Promise<readonly (string | null)[]>;
 }
 
 export function openLocalCoreClient(options: LocalCoreClientOptions): CacheableCoreClient {
@@ -87,7 +87,7 @@ class LocalCoreClient implements CacheableCoreClient {
   readonly #directory: string;
   readonly #hosted: string | undefined;
   readonly #fills: SharedFills;
-  readonly #served: LineExchange;
+  readonly #hits: LineExchange;
 
   constructor(
     http: HttpClient,
@@ -95,7 +95,7 @@ class LocalCoreClient implements CacheableCoreClient {
     chunks: ChunkCache,
   ) {
     this.#http = http;
-    this.#served = new LineExchange(http, { path: '/hits', deadline: CORE_REQUESTS.report });
+    this.#hits = new LineExchange(http, { path: '/hits', deadline: CORE_REQUESTS.report });
     this.#directory = directory;
     this.#hosted = hosted;
     this.#fills = new SharedFills(chunks);
@@ -209,8 +209,8 @@ class LocalCoreClient implements CacheableCoreClient {
     return longPoll(this.#http, { peer: PEER, path: '/generation', read }, options);
   }
 
-  async reportHits(served: readonly CacheHit[]): Promise<readonly (string | null)[]> {
-    return PULL_IDS.parse(await this.#served.ask(served));
+  async reportHits(hits: readonly CacheHit[]): Promise<readonly (string | null)[]> {
+    return PULL_IDS.parse(await this.#hits.ask(hits));
   }
 
   async repositories(client: Pick<PullOptions, 'share' | 'signal'>): Promise<CachedRepositories> {
@@ -239,16 +239,16 @@ class LocalCoreClient implements CacheableCoreClient {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    this.#served[Symbol.dispose]();
+    this.#hits[Symbol.dispose]();
     await this.#http[Symbol.asyncDispose]();
   }
 }
 
 function readLifetime({ headers }: HttpResponse): { readonly lifetime?: CacheLifetime } {
-  const [lifetime, state] = [headers[CORE_HEADERS.maxAgeMs], headers[CORE_HEADERS.generation]];
-  return lifetime === undefined
+  const [maxAgeMs, generation] = [headers[CORE_HEADERS.maxAgeMs], headers[CORE_HEADERS.generation]];
+  return maxAgeMs === undefined
     ? {}
-    : { lifetime: { maxAgeMs: Number(lifetime), generation: String(state) } };
+    : { lifetime: { maxAgeMs: Number(maxAgeMs), generation: String(generation) } };
 }
 
 /** Returns the accounting of an answer. `before` is that of an earlier attempt, which cost something too. */

@@ -29,7 +29,7 @@ interface IncomingBody {
   /** The bytes that had been received at the last change, and the time of that change. */
   received: number;
   since: number;
-  /** The same at the beginning of the current time span of the floor. */
+  /** The bytes and the time at the beginning of the current time span of `bodyFloor`. */
   readonly span: { received: number; since: number };
 }
 
@@ -53,7 +53,7 @@ export function limitBodies(
   });
   const isLate = ({ request, response, begun, since }: IncomingBody, now: number) =>
     now - since >= bodyIdle || (now - begun >= smallBody && (response.writableEnded || isSmall(request)));
-  const look = () => {
+  const checkAll = () => {
     const now = performance.now();
     for (const body of bodies) {
       const { request, socket } = body;
@@ -65,7 +65,7 @@ export function limitBodies(
       if (!request.complete && !socket.destroyed) giveUp(body);
     }
   };
-  const timer = setInterval(look, check).unref();
+  const timer = setInterval(checkAll, check).unref();
   return { [Symbol.dispose]: () => clearInterval(timer) };
 }
 

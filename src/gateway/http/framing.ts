@@ -16,7 +16,7 @@ export function ambiguousFraming(request: IncomingMessage): string | undefined {
   const seen = new Set<string>();
   for (let index = 0; index < rawHeaders.length; index += 2) {
     const name = rawHeaders[index]?.toLowerCase() ?? '';
-    if (SINGLE.has(name) && seen.has(name)) return `the header ${name} stands there twice`;
+    if (SINGLE.has(name) && seen.has(name)) return `the header ${name} occurs twice`;
     seen.add(name);
   }
   if (hasBody(request) && (method === 'GET' || method === 'HEAD')) return `a ${method} has no body`;

@@ -50,7 +50,7 @@ class Pipeline {
   readonly #shared: Shared;
   #isBusy = false;
   #isPaused = false;
-  #isFollowed = false;
+  #isWatched = false;
   #waiting: PipelinedExchange[] = [];
 
   constructor(socket: Socket, shared: Shared) {
@@ -88,7 +88,7 @@ class Pipeline {
 
   #queue(exchange: PipelinedExchange): void {
     const { limits } = this.#shared;
-    this.#follow();
+    this.#watch();
     this.#waiting.push(exchange);
     this.#shared.waiting++;
     if (this.#waiting.length > limits.each || this.#shared.waiting > limits.total) this.#socket.destroy();
@@ -98,9 +98,9 @@ class Pipeline {
     }
   }
 
-  #follow(): void {
-    if (this.#isFollowed) return;
-    this.#isFollowed = true;
+  #watch(): void {
+    if (this.#isWatched) return;
+    this.#isWatched = true;
     this.#socket.once('close', () => this.#drop());
     // Node resumes the socket when it has read a request to its end.
     this.#socket.on('resume', () => {

@@ -10,7 +10,7 @@ interface Watched {
 }
 
 /** The number of checks within a client's time limit. */
-const LOOKS = 8;
+const CHECKS = 8;
 
 /**
  * Closes a connection on which a request is in flight if no byte comes or goes for the given number of
@@ -23,7 +23,7 @@ export function closeStopped(server: Server, after: number): Disposable {
     watched.set(response, { socket, progress: undefined, since: 0 });
     response.on('close', () => watched.delete(response));
   });
-  const look = () => {
+  const check = () => {
     const now = performance.now();
     for (const one of watched.values()) {
       const progress = progressOf(one.socket);
@@ -31,7 +31,7 @@ export function closeStopped(server: Server, after: number): Disposable {
       else if (now - one.since >= after) one.socket.destroy();
     }
   };
-  const timer = setInterval(look, Math.ceil(after / LOOKS)).unref();
+  const timer = setInterval(check, Math.ceil(after / CHECKS)).unref();
   return { [Symbol.dispose]: () => clearInterval(timer) };
 }
 

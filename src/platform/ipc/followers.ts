@@ -21,8 +21,8 @@ interface Follower {
 const ALL_ASK_WITHIN = 1_000;
 
 /**
- * Records who follows an answer, and which version each follower has: its next request carries the tag of
- * that version.
+ * Records the followers of an answer, and the version that each of them has: its next request carries the tag
+ * of that version.
  */
 export class Followers {
   readonly #followers = new Map<string, Follower>();

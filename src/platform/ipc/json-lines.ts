@@ -7,8 +7,8 @@ export interface Lines {
   close(): void;
 }
 
-/** The limit in characters. No line of ours is longer. */
-const LONGEST = 8 * 1024 * 1024;
+/** The most characters of a line. No line of ours is longer. */
+const MAX_LINE = 8 * 1024 * 1024;
 
 export function readLines(body: Readable): Lines {
   const lines = splitLines(body);
@@ -21,7 +21,7 @@ export function readLines(body: Readable): Lines {
   };
 }
 
-export function writeLine(value: unknown): string {
+export function formatLine(value: unknown): string {
   return `${JSON.stringify(value)}\n`;
 }
 
@@ -30,7 +30,7 @@ async function* splitLines(body: Readable): AsyncGenerator<string, void> {
   for await (const chunk of body) {
     const lines = (rest + chunk).split('\n');
     rest = lines.pop() ?? '';
-    if (rest.length > LONGEST) throw new Error(`a line is longer than ${LONGEST} characters`);
+    if (rest.length > MAX_LINE) throw new Error(`a line is longer than ${MAX_LINE} characters`);
     yield* lines;
   }
 }

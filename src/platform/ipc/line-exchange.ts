@@ -1,7 +1,7 @@
 import { PassThrough } from 'node:stream';
 import { PeerFailed } from './ask-peer.ts';
 import type { HttpClient } from './http-client.ts';
-import { type Lines, readLines, writeLine } from './json-lines.ts';
+import { formatLine, type Lines, readLines } from './json-lines.ts';
 
 export interface LineExchangeOptions {
   readonly path: string;
@@ -10,8 +10,8 @@ export interface LineExchangeOptions {
 }
 
 interface OpenExchange {
-  readonly up: PassThrough;
-  readonly down: Lines;
+  readonly questions: PassThrough;
+  readonly answers: Lines;
 }
 
 /**
@@ -36,19 +36,19 @@ export class LineExchange implements Disposable {
    * @throws if the question is not answered
    */
   async ask(question: unknown): Promise<unknown> {
-    const line = writeLine(question);
-    const answer = await this.#goOn(line);
+    const line = formatLine(question);
+    const answer = await this.#continue(line);
     return answer === undefined ? this.#begin(line) : answer;
   }
 
   /** Returns undefined if there is no exchange, or if it has ended. */
-  async #goOn(line: string): Promise<unknown> {
+  async #continue(line: string): Promise<unknown> {
     if (this.#exchange === undefined) return undefined;
-    const { up, down } = this.#exchange;
-    const late = setTimeout(() => up.destroy(), this.#options.deadline);
+    const { questions, answers } = this.#exchange;
+    const late = setTimeout(() => questions.destroy(), this.#options.deadline);
     try {
-      up.write(line);
-      return await down.next();
+      questions.write(line);
+      return await answers.next();
     } catch {
       return undefined;
     } finally {
@@ -58,24 +58,24 @@ export class LineExchange implements Disposable {
 
   async #begin(line: string): Promise<unknown> {
     const { path, deadline } = this.#options;
-    let up = new PassThrough();
+    let questions = new PassThrough();
     const body = () => {
-      up = new PassThrough();
-      up.write(line);
-      return up;
+      questions = new PassThrough();
+      questions.write(line);
+      return questions;
     };
     // The client's own deadline for headers begins only when the whole body is sent.
-    const late = setTimeout(() => up.destroy(new Error(`no answer within ${deadline} ms`)), deadline);
+    const late = setTimeout(() => questions.destroy(new Error(`no answer within ${deadline} ms`)), deadline);
     try {
       const response = await this.#http.request({ method: 'POST', path, body, deadline });
       if (response.statusCode !== 200)
         throw new PeerFailed(`POST ${path} is answered by ${response.statusCode}`);
-      const down = readLines(response.body);
-      const answer = await down.next();
-      this.#exchange = { up, down };
+      const answers = readLines(response.body);
+      const answer = await answers.next();
+      this.#exchange = { questions, answers };
       return answer;
     } catch (error) {
-      up.destroy();
+      questions.destroy();
       throw error;
     } finally {
       clearTimeout(late);
@@ -83,6 +83,6 @@ export class LineExchange implements Disposable {
   }
 
   [Symbol.dispose](): void {
-    this.#exchange?.up.destroy();
+    this.#exchange?.questions.destroy();
   }
 }

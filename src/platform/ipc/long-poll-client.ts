@@ -26,7 +26,7 @@ export type LongPoll<T> = (options: LongPollOptions) => Promise<TaggedValue<T> |
 const DEADLINE = 2_000;
 
 /**
- * Sends the request of `Ask` for `path` over a socket of `peer`.
+ * Asks `peer` once for the value at `path`. With `wait`, the answer comes when the value has changed.
  *
  * @throws PeerUnreachable, PeerFailed
  */
@@ -89,8 +89,8 @@ const RETRY_AFTER = 300;
 
 /**
  * Subscribes to a value of another role by long polling: one request always waits there for a change, so that
- * the change is known here at once. While the role cannot be asked, its last value is used. In the case of
- * auth no token is issued meanwhile either, so this ends when the existing tokens expire.
+ * the change is known here at once. While the role cannot be asked, its last value is used. If that
+ * role is auth, no token is issued meanwhile either, so the last value is used until the tokens have expired at most.
  *
  * @throws PeerUnreachable if the role does not answer the first time, and there is no `first`
  */
@@ -104,7 +104,7 @@ export async function pollValue<T>(
   let heardAt = first === undefined ? performance.now() : Number.NEGATIVE_INFINITY;
   const stop = new AbortController();
   const asking = new SingleFlight<void>();
-  const learn = async (wait: boolean) => {
+  const update = async (wait: boolean) => {
     const before = known;
     const next = await ask({ etag: before.etag, wait });
     heardAt = performance.now();
@@ -116,7 +116,7 @@ export async function pollValue<T>(
     while (!signal.aborted) {
       const before = known;
       const asked = performance.now();
-      await learn(true).catch((error: Error) => {
+      await update(true).catch((error: Error) => {
         if (!signal.aborted) log.warn({ reason: error.message }, `${name} cannot be asked`);
       });
       const isIdle = known === before && performance.now() - asked < RETRY_AFTER;
@@ -133,7 +133,7 @@ export async function pollValue<T>(
     },
     refresh: () =>
       asking.run('refresh', () =>
-        learn(false).catch((error: Error) => log.warn({ reason: error.message }, `${name} cannot be asked`)),
+        update(false).catch((error: Error) => log.warn({ reason: error.message }, `${name} cannot be asked`)),
       ),
     [Symbol.dispose]: () => stop.abort(),
   };

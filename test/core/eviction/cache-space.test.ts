@@ -17,7 +17,7 @@ function spaceOf(directory: string, log: LoggedLine[] = []): CacheSpace {
   return new CacheSpace({ content, limit, makeRoom: async () => {}, log: testLog(log) });
 }
 
-const wanted = (size: number | undefined, left = 0) => ({ digest: DIGEST, size, left });
+const wanted = (size: number | undefined, resumeOffset = 0) => ({ digest: DIGEST, size, resumeOffset });
 
 test('fills are promised together no more than is free, and what is here of a blob counts', () => {
   const space = spaceOf(tmpdir());
