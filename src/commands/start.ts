@@ -1,12 +1,11 @@
 import { fork } from 'node:child_process';
-import { randomUUID, X509Certificate } from 'node:crypto';
+import { randomUUID } from 'node:crypto';
 import { once } from 'node:events';
 import { closeSync, openSync } from 'node:fs';
 import { flushCompileCache } from 'node:module';
 import { availableParallelism } from 'node:os';
 import path from 'node:path';
 import { type Config, settingsFor } from '../config/config.ts';
-import { describeEgress } from '../config/egress.ts';
 import { type HomePaths, pathsIn, type Role } from '../config/home.ts';
 import { leaveNoMemory, nodeFlags } from '../launch/confinement.ts';
 import { examineHome } from '../launch/examine-home.ts';
@@ -19,10 +18,11 @@ import { prepareStart, printFirstPassword } from '../launch/prepare.ts';
 import { returnMemory } from '../launch/return-memory.ts';
 import { environmentOf, takeEnvironment } from '../launch/role-environment.ts';
 import { runRole } from '../launch/run-role.ts';
-import { type ExitCode, printLine, type Terminal } from '../launch/terminal.ts';
+import type { ExitCode, Terminal } from '../launch/terminal.ts';
 import { createLogger } from '../platform/log.ts';
 import { roleProcess } from '../supervisor/role-process.ts';
 import { type RolePlan, supervise } from '../supervisor/supervise.ts';
+import { printWelcome } from './welcome.ts';
 
 export interface StartOptions {
   readonly home: string;
@@ -81,11 +81,26 @@ export async function start(options: StartOptions, terminal: Terminal): Promise<
   if (supervision === undefined) return 0;
   onHangup(() => supervision.reload());
   flushCompileCache();
-  if (options.role === undefined && !signal.aborted) printWelcome(config, paths, prepared.ca, terminal);
+  if (options.role === undefined && !signal.aborted) await welcome(config, paths, prepared.ca, terminal);
   await aborted(signal);
   log.info('ending; downloads under way have 30 s');
   await supervision.stop();
   return 0;
+}
+
+/** What the upstreams answer is printed when it is known; a start does not wait for it. */
+async function welcome(
+  config: Config,
+  paths: HomePaths,
+  ca: string | undefined,
+  terminal: Terminal,
+): Promise<void> {
+  await printWelcome(config, paths, ca, terminal);
+  if (config.coreUrl !== undefined || terminal.stdout.isTTY !== true) return;
+  // A service, whose log says the same, does not need the memory of this code.
+  const { printReachability } = await import('./reachability.ts');
+  // A core that ends meanwhile says why itself.
+  void printReachability(paths, terminal).catch(() => {});
 }
 
 async function runHere(
@@ -190,49 +205,4 @@ function isTerminalGone(): boolean {
 
 async function aborted(signal: AbortSignal): Promise<void> {
   if (!signal.aborted) await once(signal, 'abort');
-}
-
-/** Returns the shortest name of a file, relative to the working directory if the file is in it. */
-function shortest(file: string): string {
-  const relative = path.relative(process.cwd(), file);
-  return relative.startsWith('..') ? file : relative;
-}
-
-function printWelcome(config: Config, paths: HomePaths, ca: string | undefined, { stdout }: Terminal): void {
-  const { listen, plain } = config.server;
-  const url = new URL(config.server.url);
-  const upstreams = config.upstreams.map(({ host }) => host).join(', ');
-  printLine(stdout);
-  printLine(stdout, `Hubgate mirrors ${upstreams}`);
-  printLine(
-    stdout,
-    `  listening on    ${listen.host ?? 'every address'}, port ${listen.port}, as ${url.origin}`,
-  );
-  if (plain !== undefined) {
-    printLine(
-      stdout,
-      `  without TLS     ${plain.host ?? 'every address'}, port ${plain.port}; to others than server.trustedProxies only what anonymous may pull`,
-    );
-  }
-  if (ca !== undefined) {
-    printLine(stdout, `  CA certificate  ${shortest(paths.ca.certificate)}`);
-    printLine(stdout, `  its SHA-256     ${new X509Certificate(ca).fingerprint256}`);
-  }
-  const proxy = describeEgress(config.egress);
-  if (proxy !== '') printLine(stdout, `  proxy           ${proxy}`);
-  if (config.coreUrl !== undefined) {
-    printLine(stdout, `  core            ${config.coreUrl}`);
-    printLine(
-      stdout,
-      '                  It is not Hubgate’s own: there is no guard for private repositories, so every',
-    );
-    printLine(
-      stdout,
-      '                  rule reaches whatever its credential can read; and fills are not shared.',
-    );
-  }
-  printLine(stdout);
-  printLine(stdout, `  docker login ${url.host} -u admin`);
-  printLine(stdout, `  docker pull ${url.host}/library/alpine`);
-  printLine(stdout);
 }

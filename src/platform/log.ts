@@ -25,6 +25,8 @@ export function createLogger(name: string, { level, format: wanted }: LogOptions
   const text = wanted === 'text' || (wanted === 'auto' && process.stdout.isTTY === true);
   const options = {
     ...{ level, base: { process: name }, timestamp: pino.stdTimeFunctions.isoTime },
+    // A reader of JSON need not know pino's numbers.
+    formatters: { level: (label: string) => ({ level: label }) },
     hooks: SAFE_LINES,
     serializers: { err: serializeError },
   };
@@ -72,7 +74,8 @@ function prettyOn(output: ReturnType<typeof openStandardOutput>) {
   return pretty({
     destination,
     sync: true,
-    translateTime: 'SYS:HH:MM:ss',
+    // The time zone is that of the other format, and of the audit log.
+    translateTime: "UTC:yyyy-mm-dd'T'HH:MM:ss'Z'",
     ignore: 'pid,hostname',
     // `writeText` decides what a line contains, and in which order.
     hideObject: true,
@@ -83,23 +86,32 @@ function prettyOn(output: ReturnType<typeof openStandardOutput>) {
 /** pino escapes only the characters that JSON requires, which are those of C0. */
 const SAFE_LINES = { streamWrite: escapeControlsInLines };
 
-/** An error in the log, with the stacks of its causes. */
+/** An error in the log. */
 interface LoggedError {
   readonly type: string;
   readonly message: string;
   readonly code?: string;
   readonly stack: string;
+  readonly cause?: LoggedError;
 }
+
+/** The most causes of one error that are logged. An error can be its own cause. */
+const MOST_CAUSES = 8;
 
 /**
  * Returns the part of an error that is logged. Its other properties are left out, because they can contain a
  * request, an answer or the output of a program, and thereby a secret.
  */
-export function serializeError(thrown: unknown): LoggedError {
+export function serializeError(thrown: unknown, causes = MOST_CAUSES): LoggedError {
   const error = asError(thrown);
   const code = errorCode(error);
-  const { stack } = pino.stdSerializers.err(error);
-  return { type: error.name, message: error.message, ...(code !== undefined && { code }), stack };
+  return {
+    type: error.name,
+    message: error.message,
+    ...(code !== undefined && { code }),
+    stack: error.stack ?? '',
+    ...(error.cause !== undefined && causes > 0 && { cause: serializeError(error.cause, causes - 1) }),
+  };
 }
 
 /** The fields that `writeText` does not print as `name=value`. */
@@ -125,11 +137,19 @@ export function formatText(line: Readonly<Record<string, unknown>>, messageKey: 
   return [first, ...lines.map((one) => `    ${escapeControls(asText(one))}`)].join('\n');
 }
 
-/** Returns the message of a logged error and, if it has more than one line, its stack. */
+/** Returns the message of a logged error and, if they have more than one line, its stack and those of its causes. */
 function errorFields([name, value]: readonly [string, unknown]): [string, unknown][] | undefined {
   if (name !== 'err' || !isObject(value)) return undefined;
-  const hasFrames = typeof value.stack === 'string' && value.stack.includes('\n');
-  return [['err', value.message], ...(hasFrames ? [['stack', value.stack] satisfies [string, unknown]] : [])];
+  const stack = stacksOf(value);
+  return [
+    ['err', value.message],
+    ...(stack.includes('\n') ? [['stack', stack] satisfies [string, unknown]] : []),
+  ];
+}
+
+function stacksOf({ stack, cause }: Readonly<Record<PropertyKey, unknown>>): string {
+  const own = typeof stack === 'string' ? stack : '';
+  return isObject(cause) ? `${own}\ncaused by: ${stacksOf(cause)}` : own;
 }
 
 function writeValue(value: unknown): string {

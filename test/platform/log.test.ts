@@ -91,14 +91,39 @@ test('an error is logged with its cause and both stacks, and without what else i
   const cause = Object.assign(new Error('no space'), { code: 'ENOSPC', stdout: 'a secret' });
   const error = Object.assign(new Error('not written', { cause }), { code: 'EIO', headers: 'a secret' });
   const logged = serializeError(error);
-  assert.deepEqual(Object.keys(logged), ['type', 'message', 'code', 'stack']);
-  assert.equal(logged.message, 'not written');
-  assert.match(logged.stack, /^Error: not written\n {4}at .*caused by: Error: no space\n {4}at /s);
+  assert.deepEqual(Object.keys(logged), ['type', 'message', 'code', 'stack', 'cause']);
+  assert.deepEqual([logged.type, logged.message, logged.code], ['Error', 'not written', 'EIO']);
+  assert.match(logged.stack, /^Error: not written\n {4}at /);
+  assert.deepEqual(Object.keys(logged.cause ?? {}), ['type', 'message', 'code', 'stack']);
+  assert.deepEqual([logged.cause?.message, logged.cause?.code], ['no space', 'ENOSPC']);
   assert.doesNotMatch(JSON.stringify(logged), /secret/);
   const [first, ...stack] = write({ file: 'index.db', err: logged }).split('\n');
   assert.equal(first, 'core: it happened  file=index.db err="not written"');
+  const below = [...logged.stack.split('\n'), ...`caused by: ${logged.cause?.stack}`.split('\n')];
   assert.deepEqual(
     stack,
-    logged.stack.split('\n').map((line) => `    ${line}`),
+    below.map((line) => `    ${line}`),
   );
+});
+
+test('an error that is its own cause is logged, and so is what is no error', () => {
+  const circle = new Error('again');
+  circle.cause = circle;
+  assert.match(write({ err: serializeError(circle) }), /err=again/);
+  assert.equal(serializeError('thrown').message, 'thrown');
+});
+
+test('a line has the name of its level and its full date, whatever its format', async () => {
+  for (const format of ['json', 'text'] as const) {
+    const file = path.join(tmpdir(), `hubgate-levels-${process.pid}-${format}`);
+    await using process_ = await logging(format, file);
+    await process_.log('a text');
+    const text = await readFile(file, 'utf8');
+    await rm(file);
+    const expected =
+      format === 'json'
+        ? /^\{"level":"info","time":"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z"/
+        : /^\[\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ\] INFO: /;
+    assert.match(text, expected);
+  }
 });

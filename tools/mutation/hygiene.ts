@@ -5,15 +5,15 @@ export const hygieneMutants: readonly Mutant[] = [
   {
     defence: 'of an error only its message, its code and its stack are logged',
     file: 'src/platform/log.ts',
-    find: 'return { type: error.name, message: error.message',
-    replace: 'return { ...error, type: error.name, message: error.message',
+    find: '    type: error.name,\n',
+    replace: '    ...error,\n    type: error.name,\n',
     tests: ['test/platform/log.test.ts'],
   },
   {
     defence: 'the stacks of the causes of an error are logged',
     file: 'src/platform/log.ts',
-    find: 'const { stack } = pino.stdSerializers.err(error);',
-    replace: "const { stack = '' } = error;",
+    find: '...(error.cause !== undefined && causes > 0 &&',
+    replace: '...(error.cause === null && causes > 0 &&',
     tests: ['test/platform/log.test.ts'],
   },
   {
