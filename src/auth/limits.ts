@@ -19,7 +19,7 @@ export const DELAY_LIMITS: DelayLimits = {
   maxWaitingEach: 4,
 };
 
-/** How the nodes of a cluster tell one another of guesses. */
+/** The rules by which the nodes of a cluster report guesses to one another. */
 export const SHARED_DELAYS = {
   /** The milliseconds for which attempts are gathered before they are told. A flood then costs few messages. */
   gatheredFor: 100,

@@ -10,7 +10,7 @@ import { BACKED_UP_HOSTED, VERIFIED_HOSTED, type VerifiedHosted } from '../proto
 import { askCore, type CoreCommandOptions } from './ask-role.ts';
 import { nothingHosted } from './hosted-changes.ts';
 
-/** In milliseconds. Terabytes are read or copied. */
+/** The milliseconds for a command that reads or copies everything, which can be terabytes. */
 export const READ_EVERYTHING = 24 * 60 * 60_000;
 
 /** Compares everything that is hosted with its digests. */

@@ -73,7 +73,7 @@ export const LOGIN_REFUSALS = ['BAD_CREDENTIALS', 'TOO_MANY_LOGINS', 'UNCONFIRME
 export type LoginRefusal = (typeof LOGIN_REFUSALS)[number];
 export const REFUSAL = z.object({
   error: z.enum(LOGIN_REFUSALS),
-  /** What the client is told in place of the usual message of the error. */
+  /** The message for the client in place of the usual one of the error. */
   message: z.string().optional(),
 });
 export type Refusal = Readonly<z.output<typeof REFUSAL>>;

@@ -43,7 +43,7 @@ export type Route =
       readonly algorithm?: DigestAlgorithm;
       /** The blob that may be taken from another repository in place of an upload. */
       readonly mount?: Digest;
-      /** That other repository; absent if none is named, or if the name means none. */
+      /** The other repository; absent if none is named, or if the name means none. */
       readonly from?: Repository;
     }
   /** One upload to a hosted repository. */

@@ -10,7 +10,7 @@ export interface DevicePage {
   readonly code?: string;
   /** The machine that waits with this code. */
   readonly device?: ShownDevice;
-  /** What was decided a moment ago. */
+  /** The decision of a moment ago. */
   readonly decided?: 'approved' | 'refused';
 }
 

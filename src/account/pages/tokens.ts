@@ -2,7 +2,7 @@ import type { OwnToken } from '../../protocol/account-api.ts';
 import { type Html, html } from '../html.ts';
 import { csrfField, framed, type PageUser, reasonList, timeText } from './layout.ts';
 
-/** What somebody typed into the form. */
+/** The text that somebody typed into the form. */
 export interface TypedToken {
   readonly label: string;
   readonly days: string;

@@ -1,4 +1,4 @@
-/** What somebody does with their own tokens on the account page. The functions take and return values. */
+/** Makes, lists and revokes the own tokens of somebody on the account page. The functions take and return values. */
 import { PERSONAL_TOKENS } from '../limits.ts';
 import type { AuthState, StoredToken } from '../state/auth-state.ts';
 import { parseTokenTerms, type TermBounds, type WrittenTerms } from './token-terms.ts';

@@ -4,7 +4,7 @@ import { type CountedPeople, type CountedPerson, isOfPerson, ownerIdOf } from '.
 import { subjectOfUser } from './user-subject.ts';
 import type { User, Users } from './users-file.ts';
 
-/** Those who can own a token. */
+/** The subjects that can own a token. */
 export interface TokenOwners {
   readonly users: Users;
   /** The people of directories by the ids that their tokens have. */

@@ -15,12 +15,12 @@ import { sortNamedFiles } from './named-files.ts';
 const PARTS = ['config', 'certs', 'state'];
 /** Files that are being written, locks, and the links by which Kubernetes mounts a volume. */
 const TEMPORARY = /(?:\.tmp|\.lock|\.stale)$|^\.\./;
-/** What SQLite keeps beside a database. The copy of the database contains it. */
+/** The files that SQLite keeps beside a database. The copy of the database contains their content. */
 const OF_A_DATABASE = /\.db-(?:wal|shm|journal)$/;
-/** How often the configuration is read again because somebody edits it. */
+/** The most attempts to read a configuration that somebody edits. */
 const MOST_TRIES = 20;
 const MOST_BYTES = 2 ** 28;
-/** In milliseconds. */
+/** The milliseconds to wait for a busy database. */
 const BUSY_DATABASE = 10_000;
 
 interface CopiedHome {

@@ -34,7 +34,7 @@ export function isAccountTarget(url = ''): boolean {
   return url.startsWith(ACCOUNT_PATH) && /^(?:[/?]|$)/.test(url.slice(ACCOUNT_PATH.length));
 }
 
-/** What browsers enforce on every answer, whatever the page says. */
+/** The headers that browsers enforce on every answer, whatever the page says. */
 const ENFORCED = {
   'cache-control': 'no-store',
   'content-security-policy':

@@ -29,7 +29,7 @@ class BodySender implements Disposable {
   /** The memory that holds no bytes now, and the number of pieces that there are. */
   readonly #free: Buffer[] = [];
   #pieces = 0;
-  /** What is being filled, and how far. */
+  /** The buffer that is being filled, and the number of bytes in it. */
   #piece: Buffer | undefined;
   #length = 0;
   #isOver = false;
