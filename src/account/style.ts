@@ -17,7 +17,7 @@ a { color: var(--accent); }
 .skip { position: absolute; left: -10000px; }
 .skip:focus { left: 1rem; top: 1rem; background: var(--background); padding: .5rem; }
 header { border-bottom: 1px solid var(--line); background: var(--panel); }
-header > div, main, footer { max-width: 66rem; margin: 0 auto; padding: .75rem 1rem; }
+header > div, main, footer { max-width: 72rem; margin: 0 auto; padding: .75rem 1rem; }
 header > div { display: flex; flex-wrap: wrap; gap: .5rem 1.5rem; align-items: center; }
 .brand { font-weight: 700; margin-right: auto; overflow-wrap: anywhere; }
 nav ul { display: flex; flex-wrap: wrap; gap: .25rem 1rem; list-style: none; margin: 0; padding: 0; }
