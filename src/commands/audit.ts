@@ -293,11 +293,12 @@ function writeSummary({
   caches,
   quotas,
 }: Summary): string {
-  const { time, action, subject, decision, address, rule, from } = first;
+  const { time, action, subject, decision, address, rule, from, reason } = first;
   const details = [
     rule && `rule ${rule}`,
     ...tagChangeOf(first),
     from && `from ${from}`,
+    reason,
     [...caches].join('+'),
     bytes !== undefined && `${bytes} bytes`,
     requests > 1 && `${requests} requests`,

@@ -6,11 +6,13 @@ import { createServer, type IncomingMessage } from 'node:http';
 import type { AuditOnFull } from '../platform/audit-on-full.ts';
 import { type Clock, systemClock } from '../platform/clock.ts';
 import { drained } from '../platform/drain.ts';
+import { openSocketClient } from '../platform/ipc/http-client.ts';
 import type { Logger } from '../platform/log.ts';
 import { type Network, networkOf } from '../platform/network.ts';
 import { TOKEN_GRACE } from '../protocol/auth-api.ts';
 import type { UpstreamNames } from '../registry/repository.ts';
 import { openAudit } from './audit/audit.ts';
+import { recordRemovals } from './audit/record-removals.ts';
 import { followActiveCredentials } from './authentication/active-credentials.ts';
 import { createAuthenticateClient } from './authentication/authenticate-client.ts';
 import { createVerifyToken } from './authentication/bearer-token.ts';
@@ -146,6 +148,8 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
       grace: names.hosted && TOKEN_GRACE,
     }),
   );
+  if (names.hosted && 'socket' in options.core)
+    stack.use(recordRemovals(stack.use(openSocketClient(options.core.socket)), record, log));
   const authorities = stack.use(await followClientAuthorities(options.clientCa, log));
   const byCertificate = createIdentifyByCertificate({ authorities, credentials, clock });
   const authorizeNow = createAuthorize({ policy, names, groupsOf: credentials.groupsOf, clock });

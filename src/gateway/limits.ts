@@ -354,6 +354,14 @@ export const PLAIN_REFUSALS = {
   maxAddresses: 1_000,
 };
 
+/** How a gateway records what retention and the collection have removed. All times are in milliseconds. */
+export const REMOVALS = {
+  /** The pause between two questions to the core. */
+  fetchEvery: 5_000,
+  /** The time for an answer. */
+  deadline: 5_000,
+};
+
 /** The seconds after which a client tries again, if its request cannot be recorded at the moment. */
 export const UNRECORDED_RETRY_AFTER = 5;
 

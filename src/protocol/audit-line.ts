@@ -19,12 +19,12 @@ const FIELDS = {
   push: z.string().optional(),
   /**
    * The subject as the policy names it. It is also `anonymous` for a client that presented nothing valid, and
-   * `operator` for a command on the mirror's own machine.
+   * `operator` for a command on the mirror's own machine, and `hubgate` for what it removes by its own rules.
    */
   subject: z.string(),
   /** The id of the presented credential. */
   credential: z.string().optional(),
-  /** The client's address, as the gateway determined it; `local` for a command. */
+  /** The client's address, as the gateway determined it; `local` for a command and for Hubgate itself. */
   address: z.string(),
   agent: z.string().optional(),
   method: z.string().optional(),
@@ -41,6 +41,8 @@ const FIELDS = {
   size: z.int().optional(),
   /** The repository from which a blob was mounted, or the image that was promoted. */
   from: z.string().optional(),
+  /** The reason why retention or the collection has removed content. */
+  reason: z.string().optional(),
   /** The granted scope of a token. */
   scope: z.string().optional(),
   rule: z.string().optional(),

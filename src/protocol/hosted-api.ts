@@ -125,6 +125,25 @@ export const COLLECTED = z.array(
 );
 export type CollectedContent = Readonly<z.output<typeof COLLECTED>[number]>;
 
+/**
+ * `POST /hosted-repositories/removals` returns what retention and the collection have removed, for the audit log.
+ * `written` is the id of the last one that the caller has written there; the core forgets all up to it.
+ */
+export const FETCH_REMOVALS = z.strictObject({ written: z.int().nullable() });
+export const FETCHED_REMOVALS = z.array(
+  z.object({
+    id: z.int(),
+    /** The path of the repository; null for a file that no repository names. */
+    repository: z.string().nullable(),
+    tag: z.string().nullable(),
+    digest: z.string(),
+    /** `retention` or `collection`. */
+    credential: z.string(),
+    reason: z.string(),
+  }),
+);
+export type FetchedRemovals = readonly Readonly<z.output<typeof FETCHED_REMOVALS>[number]>[];
+
 /** `POST /hosted-repositories/verify` reads everything that is hosted, and returns what is damaged. */
 export const VERIFIED_HOSTED = z.object({
   blobs: z.int(),

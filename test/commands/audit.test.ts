@@ -274,6 +274,12 @@ test('lines that several gateways wrote are printed in the order of their times'
 
 const OTHER = `sha256:${'b'.repeat(64)}`;
 
+/** What the collection removes. */
+const COLLECTED = {
+  ...{ action: 'delete', method: 'DELETE', subject: 'hubgate', credential: 'collection', address: 'local' },
+  ...{ rule: undefined, status: 202, reason: 'no manifest names it' },
+};
+
 /** What a push of one layer, a promotion and the delete of a tag leave, and a line of a pull. */
 async function recordWrites(): Promise<void> {
   await mkdir(path.join(home, 'config'));
@@ -287,6 +293,7 @@ async function recordWrites(): Promise<void> {
     { ...push, method: 'PUT', upload, digest: OTHER, size: 1000, status: 201 },
     { ...push, method: 'PUT', tag: '1.4', digest: DIGEST, previous: OTHER, size: 500, status: 201 },
     { ...common, ...hosted, action: 'delete', method: 'DELETE', tag: 'old', previous: OTHER, status: 202 },
+    { ...common, ...hosted, ...COLLECTED, digest: OTHER },
     {
       ...common,
       ...hosted,
@@ -325,6 +332,7 @@ test('a push is one line that says what its tag means now and meant before, and 
   assert.deepEqual(printed, [
     `${head('push', 201, '1.4')}  ${sets}  ${was}  1500 bytes  4 requests  1 ms`,
     `${head('delete', 202, 'old')}  ${was}  1 ms`,
+    `${AT}  allow  202  hubgate  local  delete  hosted/acme/app@${OTHER}  no manifest names it  1 ms`,
     `${head('promote', 201, '2')}  ${sets}  from docker.io/library/nginx:2  1 ms`,
     `${head('pull', 200, '1.4')}  1 ms`,
   ]);
@@ -334,7 +342,7 @@ test('the lines of one action can be asked for', async () => {
   await recordWrites();
   for (const [action, count] of [
     ['push', 4],
-    ['delete', 1],
+    ['delete', 2],
     ['promote', 1],
     ['pull', 2],
     ['mount', 0],

@@ -22,7 +22,7 @@ const LINE: Required<AuditLine> = {
   ...{ upstreamRequests: 3, countedPulls: 1, account: 'main', milliseconds: 12 },
   ...{ limit: 'ci', held: 'limit:ci' },
   ...{ upload: '0123456789abcdef0123456789abcdef', size: 4, from: 'hosted/base/os' },
-  ...{ previous: `sha256:${'b'.repeat(64)}` },
+  ...{ previous: `sha256:${'b'.repeat(64)}`, reason: 'no manifest names it' },
 };
 
 test('a line that a gateway writes is read with every field', async (context) => {

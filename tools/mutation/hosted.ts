@@ -4,6 +4,8 @@ const PUSH = ['test/core/hosted/push.test.ts'];
 const TAGS = ['test/core/hosted/tags.test.ts'];
 const LIMITS = ['test/core/hosted/limits.test.ts'];
 const COLLECT = ['test/core/hosted/collect.test.ts'];
+const REMOVALS = ['test/core/hosted/removals.test.ts'];
+const HISTORY = ['test/core/hosted/tag-history.test.ts'];
 const COLLECTION = 'src/core/hosted/collect.ts';
 const RETENTION = 'src/core/hosted/retention.ts';
 const MANIFESTS = 'src/core/hosted/push-manifest.ts';
@@ -486,5 +488,68 @@ export const hostedMutants: readonly Mutant[] = [
     find: '      this.#options.received(bytes.length);\n',
     replace: '',
     tests: LIMITS,
+  },
+  {
+    defence: 'what retention removes is recorded',
+    file: 'src/core/hosted/retention.ts',
+    find: '    change.addRemoval.run(path, tag, digest, AUTHOR.credential, why);',
+    replace: '',
+    tests: REMOVALS,
+  },
+  {
+    defence: 'an untagged manifest that retention removes is recorded',
+    file: 'src/core/hosted/retention.ts',
+    find: '  change.addRemoval.run(path, null, digest, AUTHOR.credential, why);',
+    replace: '',
+    tests: REMOVALS,
+  },
+  {
+    defence: 'a removal is fetched by one gateway alone',
+    file: 'src/core/hosted/recorded-removals.ts',
+    find: 'if (this.#fetched !== undefined && performance.now() < this.#fetched.until) return [];',
+    replace: '',
+    tests: REMOVALS,
+  },
+  {
+    defence: 'a removal is kept until it is in the audit log',
+    file: 'src/core/hosted/recorded-removals.ts',
+    find: 'if (written !== undefined) await this.#forget(written);',
+    replace: 'await this.#forget(written ?? Number.MAX_SAFE_INTEGER);',
+    tests: REMOVALS,
+  },
+  {
+    defence: 'removals that no gateway fetches are bounded',
+    file: 'src/core/hosted/collect.ts',
+    find: 'if (removed > 0) await this.#boundRemovals();',
+    replace: '',
+    tests: REMOVALS,
+  },
+  {
+    defence: 'the gateways record what is removed',
+    file: 'src/gateway/gateway.ts',
+    find: "if (names.hosted && 'socket' in options.core)",
+    replace: "if (names.hosted && 'url' in options.core && 'socket' in options.core)",
+    tests: ['test/gateway/collected-content.test.ts'],
+  },
+  {
+    defence: 'the changes of one tag are bounded',
+    file: 'src/core/hosted/hosted-statements.ts',
+    find: 'LIMIT 1 OFFSET ${MOST_TAG_CHANGES});',
+    replace: 'LIMIT 1 OFFSET 1000000);',
+    tests: HISTORY,
+  },
+  {
+    defence: 'the last change of a tag can be undone, however old it is',
+    file: 'src/core/hosted/tag-history.ts',
+    find: 'if (isLast && select.tag.get(repository, tag) !== undefined) continue;',
+    replace: '',
+    tests: HISTORY,
+  },
+  {
+    defence: 'old changes of a tag are forgotten',
+    file: 'src/core/hosted/tag-history.ts',
+    find: 'change.removeHistory.run(id);',
+    replace: '',
+    tests: HISTORY,
   },
 ];

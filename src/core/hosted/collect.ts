@@ -21,9 +21,14 @@ export interface CollectionOptions {
   readonly compareEvery: number;
 }
 
+/** The name under which removed content is in the audit log. */
+const CREDENTIAL = 'collection';
+
 /** Content that may not be needed any more, in one repository. */
 interface Candidate {
   readonly repository: number;
+  /** The path of the repository. */
+  readonly path: string;
   readonly digest: Digest;
 }
 
@@ -84,6 +89,9 @@ export class Collection implements AsyncDisposable {
       await locks.run(digest, async () => {
         if (database.read((select) => select.anyBlob.get(digest)) !== undefined) return;
         await files.remove(digest);
+        await database.change(({ change }) => {
+          change.addRemoval.run(null, null, digest, CREDENTIAL, 'no repository names its file');
+        });
         log.info({ digest }, 'a file that no hosted repository names was removed');
       });
     }
@@ -106,7 +114,17 @@ export class Collection implements AsyncDisposable {
       }
       if (due.length < COLLECTION.batch) break;
     }
+    if (removed > 0) await this.#boundRemovals();
     return removed;
+  }
+
+  /** Forgets the oldest removals that no gateway has fetched, because they must not fill the disk. */
+  async #boundRemovals(): Promise<void> {
+    const { database, log } = this.#options;
+    const { waitingRemovals } = COLLECTION;
+    const { changes } = await database.change(({ change }) => change.boundRemovals.run(waitingRemovals));
+    if (Number(changes) > 0)
+      log.error({ lines: Number(changes) }, 'audit lines were lost: no gateway has fetched these removals');
   }
 
   /** Says what happens to each candidate, and changes nothing. */
@@ -171,7 +189,7 @@ function decideIfDue(
 
 function decide(
   select: HostedStatements['select'],
-  { repository, digest }: Candidate,
+  { repository, digest }: Omit<Candidate, 'path'>,
   now: number,
 ): CollectionDecision {
   const blob = select.blob.get(repository, digest);
@@ -194,7 +212,7 @@ function decide(
 /** Judges a manifest that lost its index or its subject. */
 function decideManifest(
   select: HostedStatements['select'],
-  { repository, digest }: Candidate,
+  { repository, digest }: Omit<Candidate, 'path'>,
   now: number,
 ): CollectionDecision {
   const tag = select.anyTagOf.get(repository, digest)?.name;
@@ -211,7 +229,7 @@ function decideManifest(
 
 function apply(
   statements: HostedStatements,
-  { repository, digest }: Candidate,
+  { repository, path, digest }: Candidate,
   decision: CollectionDecision,
   now: number,
 ): void {
@@ -227,12 +245,14 @@ function apply(
       // It stays a candidate: its file goes when no repository has it. If a manifest has the same bytes, nobody
       // has said that the manifest is not needed, and the file goes when files are compared with rows.
       change.removeBlob.run(repository, digest);
+      change.addRemoval.run(path, null, digest, CREDENTIAL, decision.why);
       if (select.manifestHead.get(repository, digest) !== undefined)
         change.removeCandidate.run(repository, digest);
       return;
     case 'remove-manifest':
       change.removeCandidate.run(repository, digest);
       removeManifest(statements, repository, digest, now);
+      change.addRemoval.run(path, null, digest, CREDENTIAL, decision.why);
       return;
     case 'remove-file':
       // The row of the candidate goes after the file, so that a crash in between repeats this.

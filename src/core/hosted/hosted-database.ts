@@ -8,6 +8,7 @@ import { asError, isErrno } from '../../platform/reason.ts';
 import { prepareQuery, schemaVersion } from '../../platform/sqlite-query.ts';
 import type { Digest } from '../../registry/digest.ts';
 import {
+  ADDED_HOSTED_TABLES,
   HOSTED_SCHEMA_VERSION,
   HOSTED_TABLES,
   type HostedStatements,
@@ -215,6 +216,7 @@ async function openDatabase(directory: string): Promise<DatabaseSync> {
     if (found !== 0 && found !== HOSTED_SCHEMA_VERSION)
       throw new Error(`${file} has version ${found}, and this Hubgate knows ${HOSTED_SCHEMA_VERSION} only`);
     if (found === 0) database.exec(`${HOSTED_TABLES} PRAGMA user_version = ${HOSTED_SCHEMA_VERSION};`);
+    database.exec(ADDED_HOSTED_TABLES);
     database.exec('COMMIT');
   } catch (error) {
     database.close();

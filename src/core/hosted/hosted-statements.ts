@@ -11,6 +11,9 @@ import type { Tag } from '../../registry/reference.ts';
 
 export const HOSTED_SCHEMA_VERSION = 1;
 
+/** The most changes of one tag that are kept and listed. */
+export const MOST_TAG_CHANGES = 1_000;
+
 /**
  * SQLite itself counts the bytes and tags of a repository by triggers, in the transaction that changes them, so
  * the counts cannot drift.
@@ -99,6 +102,26 @@ export const HOSTED_TABLES = `
   END;
 `;
 
+/**
+ * What a database of an earlier version lacks, and what an earlier version passes by: the removals that the audit
+ * log does not have yet, and the bound on the changes of one tag.
+ */
+export const ADDED_HOSTED_TABLES = `
+  CREATE TABLE IF NOT EXISTS removal (
+    id INTEGER PRIMARY KEY AUTOINCREMENT,
+    repository TEXT,
+    tag TEXT,
+    digest TEXT NOT NULL,
+    credential TEXT NOT NULL,
+    reason TEXT NOT NULL
+  ) STRICT;
+  CREATE TRIGGER IF NOT EXISTS tag_history_added AFTER INSERT ON tag_history BEGIN
+    DELETE FROM tag_history WHERE repository = new.repository AND tag = new.tag AND id <= (
+      SELECT id FROM tag_history WHERE repository = new.repository AND tag = new.tag
+      ORDER BY id DESC LIMIT 1 OFFSET ${MOST_TAG_CHANGES});
+  END;
+`;
+
 const SELECT = {
   repository: 'SELECT id, bytes, tags FROM repository WHERE path = ?',
   pathOf: 'SELECT path FROM repository WHERE id = ?',
@@ -132,6 +155,9 @@ const SELECT = {
   lastChange: 'SELECT previous FROM tag_history WHERE repository = ? AND tag = ? ORDER BY id DESC LIMIT 1',
   history:
     'SELECT at, digest, previous, subject, credential FROM tag_history WHERE repository = ? AND tag = ? ORDER BY id DESC LIMIT ?',
+  historyAfter: 'SELECT id, repository, tag, at FROM tag_history WHERE id > ? ORDER BY id LIMIT ?',
+  laterChange: 'SELECT 1 FROM tag_history WHERE repository = ? AND tag = ? AND id > ? LIMIT 1',
+  removals: 'SELECT id, repository, tag, digest, credential, reason FROM removal ORDER BY id LIMIT ?',
   repositories: 'SELECT path, bytes, tags FROM repository WHERE path > ? ORDER BY path LIMIT ?',
   lastReplaced: 'SELECT max(at) AS at FROM tag_history WHERE repository = ? AND previous = ?',
   blobsAfter:
@@ -159,6 +185,10 @@ const CHANGE = {
     ON CONFLICT DO UPDATE SET digest = excluded.digest, set_at = excluded.set_at`,
   addHistory:
     'INSERT INTO tag_history (repository, tag, digest, previous, at, subject, credential) VALUES (?, ?, ?, ?, ?, ?, ?)',
+  removeHistory: 'DELETE FROM tag_history WHERE id = ?',
+  addRemoval: 'INSERT INTO removal (repository, tag, digest, credential, reason) VALUES (?, ?, ?, ?, ?)',
+  forgetRemovals: 'DELETE FROM removal WHERE id <= ?',
+  boundRemovals: 'DELETE FROM removal WHERE id <= (SELECT max(id) FROM removal) - ?',
   putCandidate: `INSERT INTO candidate (repository, digest, review_at) VALUES (?, ?, ?)
     ON CONFLICT DO UPDATE SET review_at = max(review_at, excluded.review_at)`,
   postponeCandidate: 'UPDATE candidate SET review_at = ? WHERE repository = ? AND digest = ?',
@@ -227,6 +257,21 @@ interface Rows {
     readonly previous: Digest | null;
     readonly subject: string;
     readonly credential: string;
+  };
+  readonly historyAfter: {
+    readonly id: number;
+    readonly repository: number;
+    readonly tag: Tag;
+    readonly at: number;
+  };
+  readonly laterChange: object;
+  readonly removals: {
+    readonly id: number;
+    readonly repository: string | null;
+    readonly tag: Tag | null;
+    readonly digest: Digest;
+    readonly credential: string;
+    readonly reason: string;
   };
   readonly repositories: { readonly path: string; readonly bytes: number; readonly tags: number };
   readonly lastReplaced: { readonly at: number | null };

@@ -6,6 +6,7 @@ import { type Clock, systemClock } from '../../platform/clock.ts';
 import type { Logger } from '../../platform/log.ts';
 import { makeDirectory } from '../../platform/make-directory.ts';
 import { FairQueue, type QueueLimits } from '../../platform/scheduling/fair-queue.ts';
+import { runPeriodically } from '../../platform/scheduling/periodic-task.ts';
 import type { Digest } from '../../registry/digest.ts';
 import { Collection } from './collect.ts';
 import { HostedDatabase } from './hosted-database.ts';
@@ -18,6 +19,7 @@ import { BlobPush } from './push-blob.ts';
 import { ManifestPush } from './push-manifest.ts';
 import { Quotas } from './quota.ts';
 import { RecentPushes } from './recent-pushes.ts';
+import { RecordedRemovals } from './recorded-removals.ts';
 import { Removal } from './remove.ts';
 import { RetentionPass } from './retention.ts';
 import { TagHistory } from './tag-history.ts';
@@ -49,6 +51,8 @@ export interface Hosted extends AsyncDisposable {
   readonly places: FairQueue;
   readonly removal: Removal;
   readonly tags: TagHistory;
+  /** What the audit log does not have yet. */
+  readonly removals: RecordedRemovals;
   readonly namespaces: readonly NamespaceRules[];
   readonly collection: Collection;
   readonly retention: RetentionPass;
@@ -78,6 +82,8 @@ export async function openHosted(
     new Collection({ database, files, locks, clock, log, every: collectEvery, compareEvery }),
   );
   const retention = stack.use(new RetentionPass({ database, namespaces, clock, log, every: retainEvery }));
+  const tags = new TagHistory(database, clock);
+  stack.use(runPeriodically(retainEvery, async (signal) => void (await tags.trim(signal)), log));
   const opened = stack.move();
   return {
     database,
@@ -89,7 +95,8 @@ export async function openHosted(
     places: new FairQueue(options.manifestPlaces ?? MANIFEST_PLACES),
     manifests: new ManifestPush({ database, quotas, namespaces, limits, clock }),
     removal: new Removal({ database, namespaces, clock }),
-    tags: new TagHistory(database, clock),
+    tags,
+    removals: new RecordedRemovals(database),
     namespaces,
     collection,
     retention,

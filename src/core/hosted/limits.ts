@@ -88,6 +88,14 @@ export const COLLECTION = {
   retainEvery: HOUR,
   /** The time after which another pull of a manifest is noted as its last use. */
   noteUseAfter: DAY,
+  /** The age after which a change of a tag is forgotten, unless it is the last one of a tag that exists. */
+  keepHistory: 90 * DAY,
+  /** The removals that one gateway fetches at a time for the audit log. */
+  fetchedRemovals: 100,
+  /** The time after which removals that a gateway has fetched are given to another one, because it has ended. */
+  refetchRemovals: 30_000,
+  /** The most removals that wait for a gateway. */
+  waitingRemovals: 10_000,
   /** The age after which a file that no row names is removed: a crash came between the row and the file. */
   orphanedAfter: 2 * DAY,
   /** The time between two comparisons of the files with the rows. */

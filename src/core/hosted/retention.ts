@@ -174,8 +174,8 @@ function isLongUntagged(
 /** Returns false if a push has come before. */
 function remove(
   statements: HostedStatements,
-  { id }: Place,
-  { tag, digest }: RetentionRemoval,
+  { id, path }: Place,
+  { tag, digest, why }: RetentionRemoval,
   { untaggedAfter = 0 }: RetentionRules,
   now: number,
 ): boolean {
@@ -184,11 +184,13 @@ function remove(
     if (select.tag.get(id, tag)?.digest !== digest) return false;
     change.removeTag.run(id, tag);
     change.addHistory.run(id, tag, null, digest, now, AUTHOR.subject, AUTHOR.credential);
+    change.addRemoval.run(path, tag, digest, AUTHOR.credential, why);
     return true;
   }
   const isNeeded =
     select.anyTagOf.get(id, digest) !== undefined || select.anyParent.get(id, digest) !== undefined;
   if (isNeeded || !isLongUntagged(select, id, digest, now - untaggedAfter, now)) return false;
   removeManifest(statements, id, digest, now);
+  change.addRemoval.run(path, null, digest, AUTHOR.credential, why);
   return true;
 }

@@ -3,6 +3,8 @@ import type { HostedTags } from '../../protocol/hosted-api.ts';
 import type { Digest } from '../../registry/digest.ts';
 import type { Tag } from '../../registry/reference.ts';
 import type { HostedDatabase } from './hosted-database.ts';
+import { MOST_TAG_CHANGES } from './hosted-statements.ts';
+import { COLLECTION } from './limits.ts';
 import type { Author } from './push-manifest.ts';
 
 export interface TagChange {
@@ -15,9 +17,6 @@ export interface TagChange {
   readonly subject: string;
   readonly credential: string;
 }
-
-/** The most changes of a tag that are listed. */
-const MOST_CHANGES = 1_000;
 
 /** The history of tags, and the way back. */
 export class TagHistory {
@@ -42,7 +41,7 @@ export class TagHistory {
   history(repository: string, tag: Tag): readonly TagChange[] | undefined {
     return this.#database.read((select) => {
       const id = select.repository.get(repository)?.id;
-      return id === undefined ? undefined : select.history.all(id, tag, MOST_CHANGES);
+      return id === undefined ? undefined : select.history.all(id, tag, MOST_TAG_CHANGES);
     });
   }
 
@@ -60,6 +59,31 @@ export class TagHistory {
       change.putTag.run(id, tag, digest, this.#clock());
       change.addHistory.run(id, tag, digest, before, this.#clock(), by.subject, by.credential);
       return { kind: 'restored', digest, previous: before };
+    });
+  }
+
+  /** Removes old changes. The last one of a tag that exists stays, because it can be undone. */
+  async trim(signal?: AbortSignal): Promise<void> {
+    if (this.#database.failure !== undefined) return;
+    const before = this.#clock() - COLLECTION.keepHistory;
+    for (let after = 0; signal?.aborted !== true; ) {
+      const batch = this.#database.read((select) => select.historyAfter.all(after, COLLECTION.batch));
+      const old = batch.filter(({ at }) => at < before);
+      if (old.length > 0) await this.#remove(old);
+      // Changes are in the order of time.
+      const last = batch.at(-1);
+      if (last === undefined || last.at >= before || batch.length < COLLECTION.batch) return;
+      after = last.id;
+    }
+  }
+
+  #remove(changes: readonly { readonly id: number; readonly repository: number; readonly tag: Tag }[]) {
+    return this.#database.change(({ select, change }) => {
+      for (const { id, repository, tag } of changes) {
+        const isLast = select.laterChange.get(repository, tag, id) === undefined;
+        if (isLast && select.tag.get(repository, tag) !== undefined) continue;
+        change.removeHistory.run(id);
+      }
     });
   }
 }

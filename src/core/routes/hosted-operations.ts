@@ -7,6 +7,7 @@ import {
   type CollectedContent,
   DELETE_HOSTED,
   type DELETED_HOSTED,
+  FETCH_REMOVALS,
   type HostedRepositories,
   RESTORE_TAG,
 } from '../../protocol/hosted-api.ts';
@@ -39,6 +40,10 @@ export function hostedOperationRoutes(hosted: Hosted): Router {
   router.post('/hosted-repositories/restore-tag', (context) => restore(context, hosted));
   router.post('/hosted-repositories/delete', (context) => remove(context, hosted));
   router.post('/hosted-repositories/collect', (context) => collect(context, hosted));
+  router.post('/hosted-repositories/removals', async (context) => {
+    const { written } = FETCH_REMOVALS.parse(await readOperation(context));
+    context.body = await hosted.removals.next(written ?? undefined);
+  });
   router.post('/hosted-repositories/verify', async (context) => {
     context.body = await verifyHosted(hosted.database, hosted.files);
   });
@@ -98,13 +103,14 @@ function describeDeletion(removed: Removed | HostedRefusal | undefined): z.input
   return { kind: 'refused', why: removed.message ?? ERRORS[removed.error].message };
 }
 
-async function collect(context: Context, { collection, retention }: Hosted): Promise<void> {
+async function collect(context: Context, { collection, retention, tags }: Hosted): Promise<void> {
   const { dryRun } = COLLECT.parse(await readOperation(context));
   const explained = collection.explain(Number.MAX_SAFE_INTEGER, MOST_DECISIONS);
   const due = await retention.explain();
   if (!dryRun) {
     await retention.retain();
     await collection.collect();
+    await tags.trim();
   }
   context.body = [...explained.map(describeDecision), ...due.slice(0, MOST_DECISIONS).map(describeRemoval)];
 }

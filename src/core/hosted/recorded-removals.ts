@@ -1,0 +1,38 @@
+import type { FetchedRemovals } from '../../protocol/hosted-api.ts';
+import type { HostedDatabase } from './hosted-database.ts';
+import { COLLECTION } from './limits.ts';
+
+/**
+ * The removals by retention and by the collection that the audit log does not have yet. They are written down in
+ * the transaction that removes the content, so that a crash loses none. Gateways fetch them, because gateways write
+ * the audit log.
+ */
+export class RecordedRemovals {
+  readonly #database: HostedDatabase;
+  /** What a gateway has fetched and not confirmed yet, and the time from which on another one may fetch it. */
+  #fetched: { readonly last: number; readonly until: number } | undefined;
+
+  constructor(database: HostedDatabase) {
+    this.#database = database;
+  }
+
+  /**
+   * Forgets the removals up to `written`, which are in the audit log, and resolves to the next ones. There are none
+   * while another gateway writes some.
+   */
+  async next(written: number | undefined): Promise<FetchedRemovals> {
+    if (this.#database.failure !== undefined) return [];
+    if (written !== undefined) await this.#forget(written);
+    if (this.#fetched !== undefined && performance.now() < this.#fetched.until) return [];
+    const removals = this.#database.read((select) => select.removals.all(COLLECTION.fetchedRemovals));
+    const last = removals.at(-1)?.id;
+    this.#fetched =
+      last === undefined ? undefined : { last, until: performance.now() + COLLECTION.refetchRemovals };
+    return removals;
+  }
+
+  async #forget(written: number): Promise<void> {
+    await this.#database.change(({ change }) => void change.forgetRemovals.run(written));
+    if (this.#fetched !== undefined && this.#fetched.last <= written) this.#fetched = undefined;
+  }
+}
