@@ -23,9 +23,16 @@ export interface DecisionChange {
 
 type PullTarget = Pick<AccessQuestion, 'repository' | 'tag'>;
 
+interface KnownSubject {
+  readonly subject: Subject;
+  readonly addresses: Iterable<string>;
+  /** What only this subject is compared for, besides the targets of all. */
+  readonly own?: readonly PullTarget[];
+}
+
 /** The subjects that may ask, their addresses, and the repositories. */
 export interface Population {
-  readonly subjects: Iterable<{ readonly subject: Subject; readonly addresses: Iterable<string> }>;
+  readonly subjects: Iterable<KnownSubject>;
   readonly targets: Iterable<PullTarget>;
 }
 
@@ -67,13 +74,13 @@ export function compareFor(
 ): DecisionChange[] {
   const networks = networksOf(before, after);
   const targets = [...population.targets];
-  return [...population.subjects].flatMap(({ subject, addresses: all }) => {
+  return [...population.subjects].flatMap(({ subject, addresses: all, own = [] }) => {
     // Addresses in the same networks get the same decision.
     const distinct = new Map<string, string>();
     for (const address of all)
       distinct.set(networks.map((network) => network?.contains(address)).join(), address);
     const addresses = [...distinct.values()];
-    return targets.flatMap((pull) =>
+    return [...targets, ...own].flatMap((pull) =>
       actionsOn(pull).flatMap((action) => {
         const changes = addresses.flatMap((address): DecisionChange[] => {
           const question: AccessQuestion = { action, subject, address, ...pull, at };

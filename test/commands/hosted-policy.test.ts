@@ -115,6 +115,27 @@ test('diff --all shows who may newly push where nobody has pushed yet', async ()
   assert.deepEqual(changes, ['push service:robot hosted/acme-internal/new/x  deny allow']);
 });
 
+test('diff --all, explain and who-can know what ${user} means for each user', async () => {
+  await put('users.yaml', 'version: 1\nusers: { ana: { service: true }, bo: { service: true } }\n');
+  const own = 'push: "acme-internal/home/${user}/**"';
+  const edited = `${WITHOUT_TESTS}  - { id: own, ${own}, to: authenticated }\n...\n`;
+  const changes = (await diff(edited, '--all')).filter((change: string) => change.startsWith('push '));
+  assert.deepEqual(changes.toSorted(), [
+    'push service:ana hosted/acme-internal/home/ana/x  deny allow',
+    'push service:bo hosted/acme-internal/home/bo/x  deny allow',
+    'push user:ci-app hosted/acme-internal/home/ci-app/x  deny allow',
+  ]);
+  await put('access.yaml', edited);
+  assert.deepEqual(await diff(edited, '--all'), []);
+  const explain = (who: string, repository: string) =>
+    hubgate('access', 'explain', who, `acme-internal/home/${repository}`, '--action', 'push');
+  assert.match((await explain('ana', 'ana/app')).stdout, /^allow: .*\n(?:.*\n)*.*own/);
+  assert.equal((await explain('ana', 'bo/app')).code, 1);
+  const { stdout } = await hubgate('access', 'who-can', 'acme-internal/home/bo/app', '--action', 'push');
+  assert.match(stdout, /^bo {2}may/);
+  assert.equal(stdout.trim().split('\n').length, 1);
+});
+
 test('diff and unused take mounts and promotions for pushes', async () => {
   await record({ action: 'promote', tag: '2' }, { action: 'mount', tag: undefined });
   const pullsOnly = `${WITHOUT_TESTS.replace('push: acme', 'pull: acme')}...\n`;

@@ -95,4 +95,11 @@ export const policyMutants: readonly Mutant[] = [
     replace: 'false',
     tests: GATEWAY_TESTS,
   },
+  {
+    defence: 'access diff compares what ${user} in a rule means for each user',
+    file: 'src/access/replay.ts',
+    find: 'return [...targets, ...own].flatMap((pull) =>',
+    replace: 'return [...targets].flatMap((pull) =>',
+    tests: ['test/commands/hosted-policy.test.ts'],
+  },
 ];

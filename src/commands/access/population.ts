@@ -8,6 +8,7 @@ import {
   formatSubject,
   groupNameOf,
   isName,
+  nameOf,
   parseSubject,
   type Subject,
 } from '../../access/subject.ts';
@@ -51,9 +52,29 @@ export function everythingKnown({ policies, users, pulls, repositories }: Everyt
     [...rules, ...limits.limits].flatMap(({ data }) => data.from ?? []),
   );
   const addresses = ['', ...new Set(from.map(addressIn)), ...new Set(pulls.map(({ address }) => address))];
+  const targets = targetsOf(policies, pulls, repositories);
+  const known = new Set([...targets].map(({ repository }) => repository.name));
+  const ownOf = ownTargets(policies);
   return {
-    subjects: [...subjects.values()].map((subject) => ({ subject, addresses })),
-    targets: targetsOf(policies, pulls, repositories),
+    subjects: [...subjects.values()].map((subject) => {
+      const own = ownOf(subject).filter(({ repository }) => !known.has(repository.name));
+      return { subject, addresses, own };
+    }),
+    targets,
+  };
+}
+
+/** Returns the hosted repositories that `${user}` in a rule means for a subject. Nobody may have pushed to them yet. */
+function ownTargets(policies: readonly ReadPolicy[]) {
+  const all = policies.flatMap(({ policy }) => policy.data.rules).flatMap(({ pull }) => pull);
+  const patterns = new Set(all.filter((one) => isHostedPattern(one) && one.includes('${user}')));
+  return (subject: Subject): readonly { readonly repository: Repository }[] => {
+    const name = nameOf(subject);
+    if (name === undefined) return [];
+    return [...patterns].flatMap((pattern) => {
+      const repository = parseRepositoryName(exampleOf(pattern, name));
+      return repository === undefined ? [] : [{ repository }];
+    });
   };
 }
 
