@@ -552,4 +552,11 @@ export const hostedMutants: readonly Mutant[] = [
     replace: '',
     tests: HISTORY,
   },
+  {
+    defence: 'an upload ends when the disk becomes nearly full',
+    file: 'src/core/hosted/upload.ts',
+    find: '(isDue ? await this.#options.whyNoDisk(bytes.length) : undefined)',
+    replace: 'undefined',
+    tests: ['test/core/hosted/upload.test.ts'],
+  },
 ];

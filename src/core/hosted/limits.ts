@@ -28,6 +28,8 @@ export interface UploadLimits {
   readonly sweepEvery: number;
   /** The fraction of the disk of the hosted repositories that uploads leave free. */
   readonly diskReserve: number;
+  /** The bytes of an upload between two looks at the free space of the disk. */
+  readonly lookAtDiskEvery: number;
   /** The most tags of a repository. */
   readonly maxTags: number;
   /** The most manifests that refer to one subject. */
@@ -44,12 +46,10 @@ export const UPLOAD_LIMITS: UploadLimits = {
   chunks: 4096,
   sweepEvery: 60_000,
   diskReserve: 0.05,
+  lookAtDiskEvery: 64 * 1024 * 1024,
   maxTags: 100_000,
   maxReferrers: 10_000,
 };
-
-/** The bytes of an upload without a known length between two looks at the free space of the disk. */
-export const LOOK_AT_DISK_EVERY = 64 * 1024 * 1024;
 
 /**
  * The bounds on the manifests that are being received, each of which is in memory. All together take at most

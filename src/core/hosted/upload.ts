@@ -11,7 +11,6 @@ import {
 } from '../../registry/digest.ts';
 import type { UploadId } from '../../registry/upload-id.ts';
 import { coalesceChunks } from '../pull/coalesce-chunks.ts';
-import { LOOK_AT_DISK_EVERY } from './limits.ts';
 import { type HostedRefusal, refuseWrite } from './refusal.ts';
 
 /** The bytes of a chunk by `Content-Range`, both inclusive. */
@@ -30,6 +29,8 @@ export interface UploadOptions {
   readonly begunAt: number;
   readonly maxBlob: number;
   readonly maxChunks: number;
+  /** The bytes between two looks at the free space of the disk. */
+  readonly lookAtDiskEvery: number;
   /** Reserves space for bytes before they are written. Returns a refusal if there is none. */
   readonly reserve: (bytes: number) => HostedRefusal | undefined;
   /** Counts bytes that have been written. */
@@ -130,11 +131,12 @@ export class Upload {
     const announced = this.#offset + (length ?? 0);
     const refusal = this.#reserveTo(announced) ?? (await this.#options.whyNoDisk(length ?? 0));
     if (refusal !== undefined) return refusal;
-    let look = this.#offset + LOOK_AT_DISK_EVERY;
+    const { lookAtDiskEvery } = this.#options;
+    let look = this.#offset + lookAtDiskEvery;
     for await (const bytes of coalesceChunks(body, this.#offset, 'discard')) {
       const end = this.#offset + bytes.length;
       const isDue = end > look;
-      if (isDue) look = end + LOOK_AT_DISK_EVERY;
+      if (isDue) look = end + lookAtDiskEvery;
       const full = this.#reserveTo(end) ?? (isDue ? await this.#options.whyNoDisk(bytes.length) : undefined);
       if (full !== undefined) return full;
       const written = this.handle.writeFile(bytes);

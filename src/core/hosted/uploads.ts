@@ -89,6 +89,7 @@ export class Uploads implements AsyncDisposable {
         begunAt: clock(),
         maxBlob: limits.maxBlob,
         maxChunks: limits.chunks,
+        lookAtDiskEvery: limits.lookAtDiskEvery,
         whyNoDisk: (bytes) => this.#whyNoDisk(bytes),
         received: (bytes) => this.#count(by.repository, bytes),
         reserve: (bytes) => database.read((select) => quotas.reserve(select, by.repository, bytes)),
