@@ -3,7 +3,7 @@
 #
 #     npm ci && sudo deploy/systemd/install.sh [--separate] [--dry-run]
 #
-#   --separate   the three roles as three users (hubgate.target), instead of one service of one user (hubgate.service)
+#   --separate   the roles as users of their own (hubgate.target), instead of one service of one user (hubgate.service)
 #   --dry-run    print what would be done, and do nothing
 #
 # The program goes to /opt/hubgate, with the Node that `npm ci` brought; the command hubgate to /usr/local/bin; the units to
@@ -106,14 +106,14 @@ if [ "$separate" = yes ]; then
   run systemd-tmpfiles --create "$LIBRARY/tmpfiles.d/hubgate.conf"
   run systemctl daemon-reload
   run systemctl disable --now hubgate.service
-  run systemctl enable hubgate-core.service hubgate-auth.service hubgate-gateway.service hubgate-gateway.socket hubgate.target
+  run systemctl enable hubgate-core.service hubgate-auth.service hubgate-gateway.service hubgate-account.service hubgate-gateway.socket hubgate.target
   if [ ! -e /etc/hubgate/hub-token ]; then
     echo 'Not started yet: put the token of your account at Docker Hub into /etc/hubgate/hub-token (mode 0400), name the account with'
     echo '  systemctl edit hubgate-core      [Service] Environment=HUBGATE_UPSTREAMS_DOCKER_IO_USERNAME=your-account'
     echo 'and then: systemctl start hubgate.target'
     exit 0
   fi
-  run systemctl restart hubgate-gateway.socket hubgate-core.service hubgate-auth.service hubgate-gateway.service
+  run systemctl restart hubgate-gateway.socket hubgate-core.service hubgate-auth.service hubgate-gateway.service hubgate-account.service
   run systemctl start hubgate.target
 else
   run systemctl daemon-reload

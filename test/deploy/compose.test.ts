@@ -9,7 +9,7 @@ import { readServices, type Service } from '../support/compose-file.ts';
 
 const ROOT = path.join(import.meta.dirname, '../..');
 const SEPARATE = path.join(ROOT, 'deploy/compose');
-const ROLES = ['core', 'auth', 'gateway'];
+const ROLES = ['core', 'auth', 'gateway', 'account'];
 
 let single: ReadonlyMap<string, Service>;
 let separate: ReadonlyMap<string, Service>;
@@ -44,11 +44,11 @@ test('every container is without rights, its root read-only, and dumps no core',
   }
 });
 
-test('the roles are three users without root’s rights', () => {
+test('the roles are four users without root’s rights', () => {
   const users = ROLES.map((role) => of(role).user ?? '');
-  assert.equal(new Set(users.flatMap((user) => user.split(':')[0])).size, 3);
-  assert.equal(new Set(users.flatMap((user) => user.split(':')[1])).size, 3);
-  for (const user of users) assert.match(user, /^1000[1-3]:1000[1-3]$/);
+  assert.equal(new Set(users.flatMap((user) => user.split(':')[0])).size, 4);
+  assert.equal(new Set(users.flatMap((user) => user.split(':')[1])).size, 4);
+  for (const user of users) assert.match(user, /^1000[1-4]:1000[1-4]$/);
 });
 
 test('each role has its own secrets and volumes, and nobody else’s', () => {
@@ -59,10 +59,11 @@ test('each role has its own secrets and volumes, and nobody else’s', () => {
   assert.deepEqual(mountedBy('/hubgate/state'), ['auth']);
   assert.deepEqual(mountedBy('/hubgate/config'), ['auth']);
   assert.deepEqual(mountedBy('/hubgate/certs'), ['gateway']);
-  assert.deepEqual(mountedBy('/hubgate/log'), ['gateway']);
+  assert.deepEqual(mountedBy('/hubgate/log'), ['gateway', 'account']);
   assert.deepEqual(mountedBy('/hubgate/data'), ['core', 'gateway']);
   assert.deepEqual(mountedBy('/hubgate/run/core'), ['core', 'gateway']);
-  assert.deepEqual(mountedBy('/hubgate/run/auth'), ['auth', 'gateway']);
+  assert.deepEqual(mountedBy('/hubgate/run/auth'), ['auth', 'gateway', 'account']);
+  assert.deepEqual(mountedBy('/hubgate/run/account'), ['gateway', 'account']);
   const environment = { auth: { MALLOC_MMAP_THRESHOLD_: '1048576' } };
   for (const role of ROLES)
     assert.deepEqual(of(role).environment, environment[role as keyof typeof environment] ?? {}, role);

@@ -53,7 +53,7 @@ test('--separate installs three roles as three users, and starts them once the a
   );
   await machine.mustRun(INSTALL, '--separate');
   await machine.ready();
-  for (const role of ['core', 'auth', 'gateway']) {
+  for (const role of ['core', 'auth', 'gateway', 'account']) {
     const shown = ['systemctl', 'show', '--value', '--property=MainPID', `hubgate-${role}`] as const;
     const pid = (await machine.mustRun(...shown)).trim();
     assert.equal((await machine.mustRun('stat', '-c', '%U', `/proc/${pid}`)).trim(), `hubgate-${role}`);
