@@ -41,6 +41,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
 /** Where a package that matters may be imported. Packages that are not here may be imported anywhere. */
 const PACKAGE_HOMES: Readonly<Record<string, readonly string[]>> = {
   argon2: ['auth/identity'],
+  aws4fetch: ['cluster/objects/object-requests.ts'],
   bcryptjs: ['auth/identity'],
   commander: ['bin'],
   'ipaddr.js': ['core/upstream', 'auth/identity/login-network.ts', 'gateway/http/client-address.ts'],

@@ -42,7 +42,7 @@ test('a home that is no node of a cluster loads nothing of one', async (t) => {
   const loaded: readonly string[] = JSON.parse(stdout);
   assert.ok(loaded.some((url) => url.endsWith('/src/core/core.ts')));
   const ofCluster =
-    /\/node_modules\/pg|\/src\/(?:core\/)?cluster\/|\/platform\/postgres\.ts|cluster-index|join-cluster/;
+    /\/node_modules\/(?:pg|aws4fetch)|\/src\/(?:core\/)?cluster\/|\/platform\/postgres\.ts|cluster-index|join-cluster|pending-uploads/;
   assert.deepEqual(
     loaded.filter((url) => ofCluster.test(url)),
     [],

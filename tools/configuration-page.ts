@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { CLUSTER_KEYS } from '../src/config/cluster.ts';
+import { OBJECTS_KEYS } from '../src/config/cluster-objects.ts';
 import { scalarsOf, variableOf } from '../src/config/environment.ts';
 import { FEDERATION_KEYS } from '../src/config/federation.ts';
 import { HOSTED_KEYS, NAMESPACE_KEYS } from '../src/config/hosted.ts';
@@ -78,7 +79,11 @@ function sectionText(name: keyof typeof ABOUT): string {
       list('login.<name>.oidc', 'OpenID Connect.', OIDC_KEYS, [name, 'corp', 'oidc']),
       list('login.<name>.ldap', 'LDAP, or Active Directory.', LDAP_KEYS, [name, 'corp', 'ldap']),
     ].join('\n');
-  if (name === 'cluster') return list(name, ABOUT[name], CLUSTER_KEYS, [name]);
+  if (name === 'cluster')
+    return [
+      list(name, ABOUT[name], CLUSTER_KEYS, [name]),
+      list('cluster.objects', OBJECTS_STORE, OBJECTS_KEYS, [name, 'objects']),
+    ].join('\n');
   if (name === 'hosted')
     return [
       list(name, ABOUT[name], HOSTED_KEYS, [name]),
@@ -89,6 +94,8 @@ function sectionText(name: keyof typeof ABOUT): string {
 
 const NAMESPACES =
   'The namespaces to which clients can push: literal segments, then `/**`. No upstream may have such a name.';
+
+const OBJECTS_STORE = 'The object store of a cluster. All nodes have the same.';
 
 /** @param variables the path whose variables are listed; absent if there are none */
 function list(title: string, about: string, keys: Keys, variables?: readonly string[]): string {

@@ -8,11 +8,13 @@ import { COUNT_TABLES } from './count-tables.ts';
 import { DOCUMENT_TABLES } from './document-tables.ts';
 import { INDEX_TABLES } from './index-tables.ts';
 import { NODE_TABLES } from './node-tables.ts';
+import { OBJECT_TABLES } from './object-tables.ts';
 
 /** The migrations by the version that each leads to. A version that was released is never changed. */
 const MIGRATIONS: readonly string[] = [
   [AUTH_TABLES, NODE_TABLES, INDEX_TABLES, DOCUMENT_TABLES, COUNT_TABLES].join(''),
   [PERSON_TABLES, ACCOUNT_TABLES].join(''),
+  OBJECT_TABLES,
 ];
 
 /** The version of the schema that this release makes. It also runs on the next one. */

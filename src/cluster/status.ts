@@ -15,6 +15,8 @@ export interface NodeStatus {
   readonly copies: number;
   /** The downloads that it makes for all nodes. */
   readonly downloads: number;
+  /** The blobs on its disk that the object store lacks. */
+  readonly pendingUploads: number;
 }
 
 export interface ClusterStatus {
@@ -23,6 +25,13 @@ export interface ClusterStatus {
   readonly now: number;
   readonly nodes: readonly NodeStatus[];
   readonly documents: readonly SharedDocumentStatus[];
+  /** The objects in the object store. */
+  readonly objects: ObjectTotals;
+}
+
+export interface ObjectTotals {
+  readonly count: number;
+  readonly bytes: number;
 }
 
 export interface SharedDocumentStatus {
@@ -47,12 +56,17 @@ export async function readClusterStatus(database: PostgresQueries): Promise<Clus
     `SELECT id, version, address, is_draining AS "isDraining", beat_at > now() - $1 * interval '1 ms' AS "isAlive",
       ${MS('began_at')} AS "beganAt", CASE WHEN isfinite(beat_at) THEN ${MS('beat_at')} END AS "beatAt",
       (SELECT count(*) FROM hubgate.copy WHERE node = n.id) AS copies,
-      (SELECT count(*) FROM hubgate.download WHERE node = n.id AND lease_until > now()) AS downloads
+      (SELECT count(*) FROM hubgate.download
+        WHERE node = n.id AND lease_until > now() AND digest LIKE 'sha%') AS downloads,
+      pending_uploads AS "pendingUploads"
       FROM hubgate.node n ORDER BY id`,
     [CLUSTER_LIMITS.lease],
   );
   const documents = await database.rows<SharedDocumentStatus>(
     `SELECT name, version, node, ${MS('at')} AS at FROM hubgate.shared_document ORDER BY name`,
   );
-  return { schema: facts?.schema ?? 0, now: facts?.now ?? 0, nodes, documents };
+  const [objects = { count: 0, bytes: 0 }] = await database.rows<ObjectTotals>(
+    'SELECT count(*) AS count, coalesce(sum(size), 0)::bigint AS bytes FROM hubgate.object',
+  );
+  return { schema: facts?.schema ?? 0, now: facts?.now ?? 0, nodes, documents, objects };
 }

@@ -1,6 +1,7 @@
 import { hostname } from 'node:os';
 import { z } from 'zod';
 import { type PartReader, section } from '../platform/yaml/yaml-schema.ts';
+import { completeObjects, OBJECTS, type ObjectsConfig } from './cluster-objects.ts';
 import { optional } from './schema.ts';
 import { LISTEN_ADDRESS, type ListenAddress } from './values.ts';
 
@@ -14,6 +15,8 @@ export interface ClusterConfig {
   readonly node: string;
   /** Decides whether known clients are served or refused while the database does not answer. */
   readonly onDatabaseLoss: 'serve' | 'refuse';
+  /** The object store of the nodes; absent if they only fetch from one another. Only the core has it. */
+  readonly objects?: ObjectsConfig;
 }
 
 const A_DATABASE = 'the URL of a PostgreSQL database, such as postgres://hubgate@db.corp/hubgate';
@@ -43,6 +46,11 @@ export const CLUSTER_KEYS = {
     '`serve`',
     'What a node does while the database does not answer. `serve`: clients that have a token go on with what the node remembers. `refuse`: it answers 503, so that no revocation is missed.',
   ),
+  objects: optional(
+    OBJECTS,
+    'none: the nodes fetch content from one another',
+    'The S3-compatible store in which the nodes keep blobs, so that none is lost with a node. See [cluster.md](cluster.md#the-object-store).',
+  ),
 };
 
 const CLUSTER = section(CLUSTER_KEYS, {
@@ -50,7 +58,8 @@ const CLUSTER = section(CLUSTER_KEYS, {
   postgres: 'database',
   address: 'listen',
   name: 'node',
-  objects: 'objects is not supported yet; the nodes fetch content from one another',
+  s3: 'objects',
+  bucket: 'the bucket belongs to the object store; write objects: { bucket: … }',
 });
 
 interface ClusterContext {
@@ -58,12 +67,14 @@ interface ClusterContext {
   readonly isHosting: boolean;
   /** True if only a gateway is started, which need not know the database. */
   readonly isGateway: boolean;
+  /** Returns the absolute path of a file. */
+  readonly at: (file: string) => string;
 }
 
 /** Reads the section `cluster`. Returns nothing if the home is no node of a cluster. */
 export function readCluster(
   parts: PartReader,
-  { externalCore, isHosting, isGateway }: ClusterContext,
+  { externalCore, isHosting, isGateway, at }: ClusterContext,
 ): { readonly cluster?: ClusterConfig; readonly node?: string } {
   const given = parts.read(['cluster'], CLUSTER.nullish());
   if (given == null) return {};
@@ -77,5 +88,7 @@ export function readCluster(
     refuse('a cluster needs a database; write database: postgres://…');
   const node = given.node ?? hostname().split('.')[0]?.toLowerCase() ?? '';
   if (!NODE.test(node)) refuse(`the host's name "${node}" is no name of a node; write node: mirror-1`);
-  return database === undefined ? { node } : { node, cluster: { database, listen, node, onDatabaseLoss } };
+  const objects = given.objects && completeObjects(parts, given.objects, at);
+  if (database === undefined) return { node };
+  return { node, cluster: { database, listen, node, onDatabaseLoss, ...(objects && { objects }) } };
 }

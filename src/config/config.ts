@@ -7,6 +7,7 @@ import type { AuditOnFull } from '../platform/audit-on-full.ts';
 import type { LogOptions } from '../platform/log.ts';
 import type { UpstreamHost } from '../registry/repository.ts';
 import type { ClusterConfig } from './cluster.ts';
+import { keyFilesOf } from './cluster-objects.ts';
 import { type Egress, NO_EGRESS } from './egress.ts';
 import type { Federation } from './federation.ts';
 import type { HostedConfig } from './hosted.ts';
@@ -132,16 +133,17 @@ interface PlacedCredential {
   readonly credential: UpstreamCredentialConfig;
 }
 
-/** Returns the files of the passwords for upstreams. */
-export function passwordFilesOf({ upstreams }: Pick<Config, 'upstreams'>): readonly string[] {
-  return upstreams
+/** Returns the files of the passwords for upstreams, and of the keys for the object store. */
+export function passwordFilesOf({ upstreams, cluster }: Pick<Config, 'upstreams' | 'cluster'>): string[] {
+  const passwords = upstreams
     .flatMap(credentialsOf)
     .flatMap(({ credential }) => ('passwordFile' in credential ? [credential.passwordFile] : []));
+  return [...passwords, ...keyFilesOf(cluster?.objects).map(([, file]) => file)];
 }
 
 /**
- * Returns the configuration for auth, a gateway or the account page. It has no upstream credentials, because only the core may
- * have them.
+ * Returns the configuration for auth, a gateway or the account page. It has no credentials for upstreams and none for
+ * the object store, because only the core may have them.
  */
 export function settingsFor(role: 'auth' | 'gateway' | 'account', config: Config): Config {
   const upstreams = config.upstreams.map(({ credential: _, accounts: _none, ...upstream }) => upstream);
@@ -154,6 +156,10 @@ export function settingsFor(role: 'auth' | 'gateway' | 'account', config: Config
     logins: role === 'auth' ? config.logins : [],
     egress: isAsking ? config.egress : NO_EGRESS,
     // The gateways and the account page do not know the database.
-    ...(role === 'auth' && cluster && { cluster }),
+    ...(role === 'auth' && cluster && { cluster: withoutObjects(cluster) }),
   };
+}
+
+function withoutObjects({ objects: _, ...cluster }: ClusterConfig): ClusterConfig {
+  return cluster;
 }

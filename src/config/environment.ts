@@ -4,6 +4,7 @@ import { isObject, propertyOf } from '../platform/object-properties.ts';
 import type { WritableYaml, YamlDocument } from '../platform/yaml/yaml-document.ts';
 import { DOCKER_HUB } from '../registry/repository.ts';
 import { CLUSTER_KEYS } from './cluster.ts';
+import { OBJECTS_KEYS } from './cluster-objects.ts';
 import { FEDERATION_KEYS } from './federation.ts';
 import { HOSTED_KEYS } from './hosted.ts';
 import { LDAP_KEYS, LOGIN_KEYS, OIDC_KEYS } from './login.ts';
@@ -80,9 +81,11 @@ function isOfKubernetes(variable: string, value: string): boolean {
   return /^HUBGATE_(?:\w+_)?(?:SERVICE_(?:HOST|PORT\w*)|PORT_\d+_\w+)$/.test(variable);
 }
 
-/** Returns the keys that a variable can set. A list cannot be written in a variable. */
+/** Returns the keys that a variable can set. A list or a map cannot be written in a variable. */
 export function scalarsOf(keys: Readonly<Record<string, z.ZodType>>): string[] {
-  return Object.keys(keys).filter((key) => !(keys[key]?.safeParse([]).success ?? false));
+  return Object.keys(keys).filter(
+    (key) => ![[], {}].some((value) => keys[key]?.safeParse(value).success ?? false),
+  );
 }
 
 function variablesFor(
@@ -93,7 +96,8 @@ function variablesFor(
   const paths: SettingPath[] = [
     ...Object.entries(SECTIONS).flatMap(([name, keys]) => scalarsOf(keys).map((key) => [name, key])),
     ...Object.keys(HOSTED_KEYS).map((key) => ['hosted', key]),
-    ...Object.keys(CLUSTER_KEYS).map((key) => ['cluster', key]),
+    ...scalarsOf(CLUSTER_KEYS).map((key) => ['cluster', key]),
+    ...Object.keys(OBJECTS_KEYS).map((key) => ['cluster', 'objects', key]),
     ...upstreams.flatMap((host) => scalarsOf(UPSTREAM_KEYS).map((key) => ['upstreams', host, key])),
     ...federations.flatMap((name) => Object.keys(FEDERATION_KEYS).map((key) => ['federation', name, key])),
     ...logins.flatMap((path) =>

@@ -14,6 +14,7 @@ import { readYaml } from '../platform/yaml/yaml-document.ts';
 import { PartReader, section } from '../platform/yaml/yaml-schema.ts';
 import { canonicalHost, DOCKER_HUB, parseUpstreamHost, type UpstreamHost } from '../registry/repository.ts';
 import { readCluster } from './cluster.ts';
+import { keyFilesOf } from './cluster-objects.ts';
 import { type Config, credentialsOf, type Upstream } from './config.ts';
 import { readEgress } from './egress.ts';
 import { type Environment, overlay } from './environment.ts';
@@ -102,7 +103,7 @@ function build(
   const at = (file: string) => path.resolve(directory, file);
   const externalCore = core.url !== undefined;
   const hosted = readHosted(parts, { externalCore, at });
-  const cluster = readCluster(parts, { externalCore, isHosting: hosted !== undefined, isGateway });
+  const cluster = readCluster(parts, { externalCore, isHosting: hosted !== undefined, isGateway, at });
   return {
     server: {
       ...others,
@@ -274,6 +275,8 @@ async function checkSecretFiles(parts: PartReader, config: Config, judgesModes: 
     if (credential === undefined || !('passwordFile' in credential)) continue;
     await checkSecretFile(parts, [...path, 'passwordFile'], credential.passwordFile, judgesModes);
   }
+  for (const [key, file] of keyFilesOf(config.cluster?.objects))
+    await checkSecretFile(parts, ['cluster', 'objects', key], file, judgesModes);
   for (const { path, file, kind } of filesOfLogins(config.logins))
     if (kind === 'secret') await checkSecretFile(parts, path, file, judgesModes);
 }

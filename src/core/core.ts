@@ -10,7 +10,7 @@ import { Meters } from '../platform/metrics.ts';
 import { formatSize } from '../platform/size.ts';
 import type { UpstreamNames } from '../registry/repository.ts';
 import { openBudgets } from './budget/budgets.ts';
-import type { ClusterCore, ClusterCoreOptions } from './cluster/join-cluster.ts';
+import type { ClusterCore, ClusterCoreOptions, JoiningCore } from './cluster/join-cluster.ts';
 import { coreApplication } from './endpoints.ts';
 import { CacheLimit, type MaxSize } from './eviction/cache-limit.ts';
 import { CacheSpace } from './eviction/cache-space.ts';
@@ -76,7 +76,7 @@ export interface RunningCore extends AsyncDisposable {
 export async function startCore(options: CoreOptions): Promise<RunningCore> {
   const { log, clock = systemClock, upstreams, tagFreshness, staleIfError } = options;
   await using stack = new AsyncDisposableStack();
-  const cluster = options.cluster && stack.use(await join(options.cluster, log));
+  const cluster = options.cluster && stack.use(await join(options.cluster, options));
   const store = stack.use(await openStore(options.directory, log, clock, cluster));
   const limits = options.limits ?? STANDARD_LIMITS;
   const meters = stack.use(new Meters('core'));
@@ -134,6 +134,7 @@ export async function startCore(options: CoreOptions): Promise<RunningCore> {
   if (store.failure !== undefined) writes.failed(store.failure);
   store.index.onFailure = (error) => writes.failed(error);
   stack.use(scrub({ store, clock, log }));
+  if (cluster?.objects !== undefined) stack.use(cluster.objects.keep(store));
   const dependencies = { store, client, budgets, links, writes, space, limits, clock, log };
   const blobs = new BlobPull({
     ...dependencies,
@@ -220,7 +221,7 @@ export async function startCore(options: CoreOptions): Promise<RunningCore> {
 }
 
 /** Loads the client of the database only where there is one. */
-async function join(options: ClusterCoreOptions, log: Logger): Promise<ClusterCore> {
+async function join(options: ClusterCoreOptions, core: JoiningCore): Promise<ClusterCore> {
   const { joinCluster } = await import('./cluster/join-cluster.ts');
-  return joinCluster(options, log);
+  return joinCluster(options, core);
 }

@@ -31,7 +31,7 @@ export interface OperationsOptions {
   /** Absent if nothing is hosted. */
   readonly hosted?: Hosted | undefined;
   /** Absent if this core works alone. */
-  readonly cluster?: Pick<ClusterCore, 'nodes' | 'isConnected'> | undefined;
+  readonly cluster?: Pick<ClusterCore, 'nodes' | 'isConnected' | 'objects'> | undefined;
   readonly clock: Clock;
   readonly egress: EgressOptions | undefined;
   readonly limits: CoreLimits;
@@ -125,7 +125,11 @@ export function createOperations(options: OperationsOptions): Operations {
   };
 }
 
-function clusterStatus({ nodes, isConnected }: Pick<ClusterCore, 'nodes' | 'isConnected'>) {
+function clusterStatus({
+  nodes,
+  isConnected,
+  objects,
+}: Pick<ClusterCore, 'nodes' | 'isConnected' | 'objects'>) {
   const { id } = nodes.own;
   return {
     node: id,
@@ -133,6 +137,7 @@ function clusterStatus({ nodes, isConnected }: Pick<ClusterCore, 'nodes' | 'isCo
     draining: nodes.all.some((node) => node.id === id && node.isDraining),
     alive: nodes.all.filter(({ isAlive }) => isAlive).length,
     nodes: nodes.all.length,
+    ...(objects && { objects: { error: objects.trouble ?? null, pending: objects.pending } }),
   };
 }
 

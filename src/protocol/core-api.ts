@@ -262,6 +262,8 @@ export const CORE_STATUS = z.object({
       draining: z.boolean(),
       alive: z.int(),
       nodes: z.int(),
+      /** Absent if there is no object store. `error` says why it cannot be used; null if it can. */
+      objects: z.object({ error: z.string().nullable(), pending: z.int() }).optional(),
     })
     .optional(),
   upstreams: z.array(

@@ -48,7 +48,7 @@ async function join(
   id: string,
 ): Promise<{ readonly node: ClusterCore; readonly options: ClusterCoreOptions }> {
   const options = await nodeOptions(url, id);
-  return { node: stack.use(await joinCluster(options, QUIET)), options };
+  return { node: stack.use(await joinCluster(options, { unusedFor: 0, log: QUIET })), options };
 }
 
 /** The body of an upstream that sends nothing more. */

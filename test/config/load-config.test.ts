@@ -3,7 +3,7 @@ import { chmod, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { after, before, test } from 'node:test';
-import { type Config, settingsFor } from '../../src/config/config.ts';
+import { type Config, passwordFilesOf, settingsFor } from '../../src/config/config.ts';
 import { describeEgress } from '../../src/config/egress.ts';
 import type { Environment } from '../../src/config/environment.ts';
 import { loadConfig } from '../../src/config/load-config.ts';
@@ -362,7 +362,55 @@ test('the gateways of a node know its name, and not the database of the cluster'
   const gateway = settingsFor('gateway', config);
   assert.equal(gateway.node, 'n1');
   assert.doesNotMatch(JSON.stringify(gateway), /s3cret|db\.corp/);
-  assert.equal(settingsFor('auth', config).cluster, config.cluster);
+  assert.deepEqual(settingsFor('auth', config).cluster, config.cluster);
+});
+
+const OBJECTS =
+  'endpoint: "https://s3.corp", bucket: hubgate, accessKeyFile: /nowhere/a-key, secretKeyFile: /nowhere/s-key';
+const withObjects = (objects: string) =>
+  `cluster: { database: "postgres://db.corp/hubgate", node: n1, objects: { ${objects} } }`;
+
+test('only the core is told of the object store', async () => {
+  const loaded = await load(withObjects(`${OBJECTS}, prefix: mirror/eu/`), {}, false);
+  assert.ok('value' in loaded);
+  assert.deepEqual(loaded.value.cluster?.objects, {
+    endpoint: 'https://s3.corp',
+    bucket: 'hubgate',
+    prefix: 'mirror/eu',
+    region: 'us-east-1',
+    accessKeyFile: '/nowhere/a-key',
+    secretKeyFile: '/nowhere/s-key',
+  });
+  for (const role of ['auth', 'gateway'] as const)
+    assert.doesNotMatch(JSON.stringify(settingsFor(role, loaded.value)), /s3\.corp|a-key|s-key/);
+  assert.deepEqual(passwordFilesOf(loaded.value), ['/nowhere/a-key', '/nowhere/s-key']);
+});
+
+test('the environment sets the object store', async () => {
+  const environment = {
+    HUBGATE_CLUSTER_OBJECTS_ENDPOINT: 'http://127.0.0.1:9000',
+    HUBGATE_CLUSTER_OBJECTS_BUCKET: 'hubgate',
+    HUBGATE_CLUSTER_OBJECTS_ACCESS_KEY_FILE: '/nowhere/a-key',
+    HUBGATE_CLUSTER_OBJECTS_SECRET_KEY_FILE: '/nowhere/s-key',
+  };
+  const loaded = await load('cluster: { database: "postgres://db.corp/hubgate" }', environment, false);
+  assert.ok('value' in loaded);
+  assert.equal(loaded.value.cluster?.objects?.endpoint, 'http://127.0.0.1:9000');
+});
+
+test('an object store that is incomplete or unsafe is a fault at its key', async () => {
+  const wrong = [
+    ['bucket: hubgate', /an object store needs endpoint, accessKeyFile, secretKeyFile/],
+    [OBJECTS.replace('https:', 'http:'), /http:\/\/s3\.corp would be asked without TLS/],
+    [`${OBJECTS}, secretKey: x`, /the secret key is in a file; write secretKeyFile/],
+    [`${OBJECTS}, prefix: ../other`, /expected a prefix of keys/],
+    [OBJECTS.replace('bucket: hubgate', 'bucket: No_Bucket'), /expected the name of a bucket/],
+    [OBJECTS, /the secret file cannot be read: there is no such file/],
+  ] as const;
+  for (const [objects, reason] of wrong)
+    assert.match((await faultsOf(withObjects(objects))).join('\n'), reason);
+  const insecure = `${OBJECTS.replace('https:', 'http:')}, insecure: true`;
+  assert.ok('value' in (await load(withObjects(insecure), {}, false)));
 });
 
 test('a gateway that is started alone does not need the database of the cluster; the other roles do', async () => {

@@ -19,8 +19,8 @@ export const auditMutants: readonly Mutant[] = [
   {
     defence: 'a gateway does not get the database of the cluster',
     file: 'src/config/config.ts',
-    find: "role === 'auth' && cluster && { cluster }",
-    replace: 'cluster && { cluster }',
+    find: "role === 'auth' && cluster && { cluster: withoutObjects(cluster) }",
+    replace: 'cluster && { cluster: withoutObjects(cluster) }',
     tests: ['test/config/load-config.test.ts'],
   },
   {

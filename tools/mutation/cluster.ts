@@ -6,6 +6,8 @@ const SOURCES = 'src/core/cluster/sources.ts';
 const PEER_SERVER = 'src/core/cluster/peer-server.ts';
 const PEER_CLIENT = 'src/core/cluster/peer-client.ts';
 const WITHDRAWALS = ['test/cluster/withdrawals.cluster.ts'];
+const OBJECTS = ['test/cluster/objects.cluster.ts'];
+const DUTY = ['test/cluster/object-duty.cluster.ts'];
 const PEERS = ['test/cluster/peers.cluster.ts'];
 const FILES = ['test/auth/shared-files.test.ts'];
 
@@ -150,6 +152,83 @@ export const clusterMutants: readonly Mutant[] = [
     find: 'if (teller === node) return;',
     replace: '',
     tests: ['test/cluster/login-delays.cluster.ts'],
+  },
+  {
+    defence: 'a node that has lost its lease records no object',
+    file: 'src/cluster/objects/stored-objects.ts',
+    find: 'AND fence = $5 RETURNING fence)',
+    replace: 'AND $5::bigint > 0 RETURNING fence)',
+    tests: DUTY,
+  },
+  {
+    defence: 'what the object store lacks survives a restart',
+    file: 'src/core/store/pending-uploads.ts',
+    find: 'new Set(names.flatMap((name) => digestOfPending(name) ?? []))',
+    replace: 'new Set(names.flatMap((name) => (name === "" ? digestOfPending(name) ?? [] : [])))',
+    tests: OBJECTS,
+  },
+  {
+    defence: 'an object with wrong bytes is not read again',
+    file: SOURCES,
+    find: '    if (this.#object !== undefined)\n',
+    replace: '    if (false as boolean && this.#object !== undefined)\n',
+    tests: OBJECTS,
+  },
+  {
+    defence: 'an object that is gone is dropped',
+    file: 'src/core/cluster/objects/object-source.ts',
+    find: "await this.drop(object, 'the object store has lost",
+    replace: "await Promise.resolve('the object store has lost",
+    tests: OBJECTS,
+  },
+  {
+    defence: 'the use of a manifest keeps the objects that it names',
+    file: 'src/core/store/sqlite-index.ts',
+    find: 'onUsed?.(one);',
+    replace: '',
+    tests: OBJECTS,
+  },
+  {
+    defence: 'an object stays for a while after its row has gone',
+    file: 'src/core/cluster/objects/object-duty.ts',
+    find: 'objects.removable(limits.keepRemoved, BATCH)',
+    replace: 'objects.removable(0, BATCH)',
+    tests: DUTY,
+  },
+  {
+    defence: 'nothing is removed that no node of a cluster has put',
+    file: 'src/core/cluster/objects/object-duty.ts',
+    find: 'isBlobKey(prefix, key) && modifiedAt',
+    replace: 'modifiedAt',
+    tests: DUTY,
+  },
+  {
+    defence: 'a young object without a row stays',
+    file: 'src/core/cluster/objects/object-duty.ts',
+    find: ' && modifiedAt <= now - limits.orphansAfter',
+    replace: '',
+    tests: DUTY,
+  },
+  {
+    defence: 'nothing is removed from the store of another cluster',
+    file: 'src/core/cluster/objects/object-duty.ts',
+    find: 'if (!(await isOwn(options, signal))) return;',
+    replace: 'await isOwn(options, signal);',
+    tests: DUTY,
+  },
+  {
+    defence: 'a store that goes away ends what it sends',
+    file: 'src/cluster/objects/object-health.ts',
+    find: '      this.#leaving.abort(new Error(trouble));\n',
+    replace: '',
+    tests: ['test/cluster/object-store.cluster.ts'],
+  },
+  {
+    defence: 'only the core is told of the object store',
+    file: 'src/config/config.ts',
+    find: 'withoutObjects(cluster) }),',
+    replace: 'cluster }),',
+    tests: ['test/config/load-config.test.ts'],
   },
   {
     defence: 'a home without a cluster loads nothing of one',

@@ -1,6 +1,7 @@
 import { readClusterStatus } from '../../cluster/status.ts';
 import type { Environment } from '../../config/environment.ts';
 import { type ExitCode, printLine, type Terminal } from '../../launch/terminal.ts';
+import { formatSize } from '../../platform/size.ts';
 import { printTable } from '../table.ts';
 import { withClusterDatabase } from './with-database.ts';
 
@@ -24,12 +25,22 @@ export function clusterStatus(
       return isWhole ? 0 : 1;
     }
     printTable(stdout, {
-      heading: ['NODE', 'STATE', 'VERSION', 'ADDRESS', 'CONTENT', 'DOWNLOADS'],
-      rows: status.nodes.map(({ id, version, address, copies, downloads, ...node }) => {
-        return [id, stateOf(node), version, address, String(copies), String(downloads)];
+      heading: ['NODE', 'STATE', 'VERSION', 'ADDRESS', 'CONTENT', 'DOWNLOADS', 'UPLOADS'],
+      rows: status.nodes.map(({ id, version, address, copies, downloads, pendingUploads, ...node }) => {
+        return [
+          id,
+          stateOf(node),
+          version,
+          address,
+          String(copies),
+          String(downloads),
+          String(pendingUploads),
+        ];
       }),
       empty: 'no node has joined the cluster yet',
     });
+    const { count, bytes } = status.objects;
+    if (count > 0) printLine(stdout, `object store: ${count} blobs, ${formatSize(bytes)}`);
     for (const { name, version, node, at } of status.documents)
       printLine(stdout, `${name}: version ${version}, edited on ${node} at ${timeOf(at)}`);
     return isWhole ? 0 : 1;

@@ -5,6 +5,7 @@ import { Leases } from '../../cluster/leases.ts';
 import { CLUSTER_LIMITS, type ClusterLimits } from '../../cluster/limits.ts';
 import { localAddress } from '../../cluster/local-address.ts';
 import { Nodes } from '../../cluster/nodes.ts';
+import type { EgressOptions } from '../../platform/egress/proxy-rules.ts';
 import type { Logger } from '../../platform/log.ts';
 import { Postgres } from '../../platform/postgres.ts';
 import { runPeriodically } from '../../platform/scheduling/periodic-task.ts';
@@ -14,6 +15,7 @@ import { ClusterIndex } from '../store/cluster-index.ts';
 import type { IndexStore } from '../store/index-store.ts';
 import type { RecordedContent } from '../store/recorded-content.ts';
 import { KEEP_MANIFESTS_FOR, SWEEP_MANIFESTS_EVERY } from './limits.ts';
+import type { ClusterObjects, JoinObjectsOptions, ObjectsOptions } from './objects/join-objects.ts';
 import { PeerClient } from './peer-client.ts';
 import { servePeers } from './peer-server.ts';
 import { SharedCounts } from './shared-counts.ts';
@@ -33,8 +35,18 @@ export interface ClusterCoreOptions {
   /** The address of the listener for the other nodes. */
   readonly listen: { readonly host?: string; readonly port: number };
   readonly onDatabaseLoss: 'serve' | 'refuse';
+  /** The object store of the nodes; absent if there is none. */
+  readonly objects?: ObjectsOptions;
   /** Only tests set others. */
   readonly limits?: ClusterLimits;
+}
+
+/** What a node needs to know of its core. */
+export interface JoiningCore {
+  readonly egress?: EgressOptions | undefined;
+  /** The milliseconds after which unused content is removed; 0 means never. */
+  readonly unusedFor: number;
+  readonly log: Logger;
 }
 
 export interface ClusterCore extends AsyncDisposable {
@@ -42,6 +54,9 @@ export interface ClusterCore extends AsyncDisposable {
   readonly sources: Sources;
   readonly manifests: SharedManifests;
   readonly counts: SharedCounts;
+  /** Absent if there is no object store. */
+  readonly objects?: ClusterObjects | undefined;
+  readonly openUploads?: ClusterObjects['openUploads'] | undefined;
   /** Returns the index of the node: its own one, with the knowledge that the nodes share. */
   share(local: IndexStore): IndexStore;
   /** False while the database does not answer. */
@@ -54,7 +69,10 @@ export interface ClusterCore extends AsyncDisposable {
  * Joins the cluster.
  * @throws DatabaseUnavailable
  */
-export async function joinCluster(options: ClusterCoreOptions, log: Logger): Promise<ClusterCore> {
+export async function joinCluster(
+  options: ClusterCoreOptions,
+  { egress, unusedFor, log }: JoiningCore,
+): Promise<ClusterCore> {
   const { database: url, node, version, certificate, key, listen, onDatabaseLoss } = options;
   const { limits = CLUSTER_LIMITS } = options;
   const host = listen.host ?? (await localAddress(url, limits.query));
@@ -73,15 +91,28 @@ export async function joinCluster(options: ClusterCoreOptions, log: Logger): Pro
     runPeriodically(SWEEP_MANIFESTS_EVERY, async () => void (await manifests.sweep(KEEP_MANIFESTS_FOR)), log),
   );
   const counts = stack.use(new SharedCounts({ database, node, log }));
+  const objects =
+    options.objects &&
+    stack.use(await openObjects({ ...options.objects, database, leases, node, egress, unusedFor, log }));
+  const onUsed = objects && ((digest: Digest) => objects.uses.add(digest));
   const joined = stack.move();
   return {
     nodes,
     manifests,
     counts,
-    sources: new Sources({ nodes, leases, copies, peers, limits }),
+    objects,
+    openUploads: objects?.openUploads,
+    sources: new Sources({ nodes, leases, copies, peers, objects: objects?.source, limits }),
     isConnected: () => notifications.isListening.current,
-    share: (local) => new ClusterIndex({ local, database, notifications, copies, onDatabaseLoss, log }),
+    share: (local) =>
+      new ClusterIndex({ local, database, notifications, copies, onUsed, onDatabaseLoss, log }),
     serve: (content, running) => servePeers({ ...listen, key, nodes, content, running, log }),
     [Symbol.asyncDispose]: () => joined.disposeAsync(),
   };
+}
+
+/** Loads the client of the object store only where there is one. */
+async function openObjects(options: JoinObjectsOptions): Promise<ClusterObjects> {
+  const { joinObjects } = await import('./objects/join-objects.ts');
+  return joinObjects(options);
 }

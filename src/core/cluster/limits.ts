@@ -21,3 +21,36 @@ export const SHARE_COUNTS_EVERY = 1_000;
 
 /** The days for which what a node has counted can matter: the longest window of a limit or a quota. */
 export const KEEP_COUNTS_FOR = 32;
+
+/** The uploads to the object store. The times are in milliseconds. */
+export const UPLOADS = {
+  /** Each can hold two parts of 16 MiB in memory. */
+  atOnce: 2,
+  retryEvery: 2_000,
+  longestPause: 60_000,
+};
+
+/** What is done for the object store from time to time. All times are in milliseconds. */
+export interface ObjectDutyLimits {
+  /** The time between two removals of unused objects. */
+  readonly every: number;
+  /** The time for which an object stays that nothing names any more, because a node may still read it. */
+  readonly keepRemoved: number;
+  /** The time between two searches for objects that no row names, and their age. */
+  readonly sweepEvery: number;
+  readonly orphansAfter: number;
+  /** The time between two messages of uses, and that for which the same use is not told again. */
+  readonly tellUsesEvery: number;
+  readonly repeatUsesAfter: number;
+}
+
+const HOUR = 60 * 60_000;
+
+export const OBJECT_DUTY: ObjectDutyLimits = {
+  every: 10 * 60_000,
+  keepRemoved: HOUR,
+  sweepEvery: 24 * HOUR,
+  orphansAfter: 24 * HOUR,
+  tellUsesEvery: 60_000,
+  repeatUsesAfter: 6 * HOUR,
+};

@@ -1,19 +1,21 @@
 /**
- * Chooses where the bytes of a download come from in a cluster. A node that has them is asked first, then a node
- * that is downloading them, and then the upstream, which only the node with the lease may ask. So the upstream
- * sends a digest once to the whole cluster.
+ * Chooses where the bytes of a download come from in a cluster. The object store is asked first, then a node that
+ * has them, then a node that is downloading them, and then the upstream, which only the node with the lease may
+ * ask. So the upstream sends a digest once to the whole cluster.
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Copies } from '../../cluster/copies.ts';
 import type { Lease, LeasedElsewhere, Leases } from '../../cluster/leases.ts';
 import type { ClusterLimits } from '../../cluster/limits.ts';
 import type { Nodes } from '../../cluster/nodes.ts';
+import type { StoredObject } from '../../cluster/objects/stored-objects.ts';
 import { DatabaseUnavailable } from '../../platform/database-unavailable.ts';
 import { throwIfNobodyWaits } from '../../platform/scheduling/waiters.ts';
 import type { Digest } from '../../registry/digest.ts';
 import type { OpenBlob } from '../pull/receive-blob.ts';
 import type { BlobBody } from '../upstream/read-blob.ts';
 import { ok, type UpstreamResult, unavailable } from '../upstream/upstream-result.ts';
+import type { ObjectSource } from './objects/object-source.ts';
 import type { PeerClient } from './peer-client.ts';
 
 export interface SourcesOptions {
@@ -21,6 +23,8 @@ export interface SourcesOptions {
   readonly leases: Leases;
   readonly copies: Copies;
   readonly peers: PeerClient;
+  /** Absent if there is no object store. */
+  readonly objects?: ObjectSource | undefined;
   readonly limits: ClusterLimits;
 }
 
@@ -30,6 +34,9 @@ const RETRY_AFTER = 5;
 /** The milliseconds after which a node that did not answer is asked again. */
 const ASK_AGAIN_AFTER = 100;
 
+/** How often one download reads an object. */
+const MOST_OBJECT_READS = 3;
+
 export class Sources {
   readonly #options: SourcesOptions;
 
@@ -37,10 +44,11 @@ export class Sources {
     this.#options = options;
   }
 
-  /** True if another node has the content or downloads it, so that the upstream need not send it. */
+  /** True if the object store or another node has the content, or a node downloads it, so that the upstream need not send it. */
   async isElsewhere(digest: Digest): Promise<boolean> {
-    const { leases, copies, nodes } = this.#options;
+    const { leases, copies, nodes, objects } = this.#options;
     try {
+      if ((await objects?.find(digest)) !== undefined) return true;
       const holder = await leases.holder(digest);
       if (holder !== undefined && nodes.find(holder.node) !== undefined) return true;
       return (await copies.elsewhere(digest)).some((id) => nodes.find(id)?.isAlive === true);
@@ -92,6 +100,9 @@ export class SharedDownload implements AsyncDisposable {
   #isOver = false;
   /** The nodes that have sent stored bytes. */
   readonly #senders = new Set<string>();
+  /** The object that has sent bytes, and how often it was opened. */
+  #object: StoredObject | undefined;
+  #objectOpened = 0;
   /** The lease of a node that has ended for certain. */
   #gone: LeasedElsewhere | undefined;
 
@@ -127,6 +138,8 @@ export class SharedDownload implements AsyncDisposable {
 
   /** Records that the bytes were wrong, so that they are fetched from elsewhere the next time. */
   async reject(): Promise<void> {
+    if (this.#object !== undefined)
+      await this.#options.objects?.drop(this.#object, 'the object store has wrong bytes, which are not used');
     for (const id of this.#senders) await this.#options.copies.remove(this.#digest, id);
   }
 
@@ -144,7 +157,8 @@ export class SharedDownload implements AsyncDisposable {
   ): Promise<UpstreamResult<BlobBody> | { readonly silent: string }> {
     if (this.#lease === undefined || this.#lease.lost.aborted) {
       const asked = new Set<string>();
-      const stored = await this.#fromCopies(from, confirm, asked);
+      const stored =
+        (await this.#fromObject(from, confirm)) ?? (await this.#fromCopies(from, confirm, asked));
       if (stored !== undefined) return stored;
       const taken = await this.#options.leases.take(this.#digest, this.#gone);
       if (taken.kind === 'elsewhere')
@@ -153,7 +167,7 @@ export class SharedDownload implements AsyncDisposable {
       if (this.#isOver) await taken[Symbol.asyncDispose]();
       else this.#lease = taken;
       // Another node may have received it all between the look for copies and the lease.
-      const late = await this.#fromCopies(from, confirm, asked);
+      const late = (await this.#fromObject(from, confirm)) ?? (await this.#fromCopies(from, confirm, asked));
       if (late !== undefined) {
         this.#lease = undefined;
         await taken[Symbol.asyncDispose]();
@@ -161,6 +175,27 @@ export class SharedDownload implements AsyncDisposable {
       }
     }
     return this.#fromUpstream(from, size, upstream);
+  }
+
+  /** Reads from the object store. An object that breaks off again and again is left alone. */
+  async #fromObject(
+    from: number,
+    confirm: () => Promise<Confirmation>,
+  ): Promise<UpstreamResult<BlobBody> | undefined> {
+    const { objects } = this.#options;
+    if (objects === undefined || this.#objectOpened >= MOST_OBJECT_READS) return undefined;
+    const object = await objects.find(this.#digest);
+    if (object === undefined) return undefined;
+    const confirmed = await confirm();
+    if (confirmed.kind !== 'ok') return confirmed;
+    if (from > object.size) return unavailable('unfit', `the object has ${object.size} bytes`);
+    // A store answers a range that is empty with an error.
+    const begin = from === object.size ? 0 : from;
+    const content = await objects.open(object, begin);
+    if (content === undefined) return undefined;
+    this.#object = object;
+    this.#objectOpened++;
+    return ok({ from: begin, body: content.body, isFree: true, size: content.size });
   }
 
   /** Asks the nodes that have a copy, except those in `asked`, to which it adds them. */

@@ -30,6 +30,8 @@ export interface ClusterIndexOptions {
   readonly database: PostgresQueries;
   readonly notifications: Notifications;
   readonly copies: Copies;
+  /** Called with content that is used, and with what it names; absent if there is no object store. */
+  readonly onUsed?: ((digest: Digest) => void) | undefined;
   /** Whether what this node remembers is used while the database is away. */
   readonly onDatabaseLoss: 'serve' | 'refuse';
   readonly log: Logger;
@@ -255,7 +257,7 @@ export class ClusterIndex implements IndexStore {
   }
 
   touch(uses: ReadonlyMap<Digest, number>): Promise<void> {
-    return this.#local.touch(uses);
+    return this.#local.touch(uses, this.#options.onUsed);
   }
 
   unusedSince(before: number, limit: number): Promise<readonly UnusedContent[]> {

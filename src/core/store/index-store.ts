@@ -72,9 +72,9 @@ export interface IndexStore extends AsyncDisposable {
   putChildren(parent: Digest, children: readonly Digest[]): Promise<void>;
   /**
    * Records uses by their times. They also count for the digests that the used manifests name, and so on
-   * downwards.
+   * downwards. `onUsed` is called with each of them, whether its content is here or not.
    */
-  touch(uses: ReadonlyMap<Digest, number>): Promise<void>;
+  touch(uses: ReadonlyMap<Digest, number>, onUsed?: (digest: Digest) => void): Promise<void>;
   /**
    * Resolves to content that was last used before `before`: the longest unused first, and at most `limit` of
    * it.

@@ -7,6 +7,7 @@ import { algorithmOf, type Digest, hexOf, parseDigest } from '../../registry/dig
  *     blobs/sha256/ab/abcdef…        verified content, both manifests and blobs
  *     partial/sha256-abcdef…         fills under way, or interrupted and to be resumed
  *     aside/sha256-abcdef…           wrong content in quarantine
+ *     uploads/sha256-abcdef…         content that the object store of a cluster does not have yet
  *     RUNNING                        exists while a core runs
  *     index.db                       links, tags, visibility, sizes, last uses
  *     budget.db                      the pulls that count on quotas and limits
@@ -46,6 +47,17 @@ export function digestOfBlob(algorithm: string, name: string): Digest | undefine
 
 export function quarantineFile(digest: Digest): string {
   return `${QUARANTINE_DIRECTORY}/${algorithmOf(digest)}-${hexOf(digest)}`;
+}
+
+export const PENDING_DIRECTORY = 'uploads';
+
+/** The file that records that content is to be put into the object store. */
+export function pendingFile(digest: Digest): string {
+  return `${PENDING_DIRECTORY}/${algorithmOf(digest)}-${hexOf(digest)}`;
+}
+
+export function digestOfPending(name: string): Digest | undefined {
+  return parseDigest(name.replace('-', ':'));
 }
 
 export function partialFile(digest: Digest): string {

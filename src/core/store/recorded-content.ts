@@ -12,6 +12,7 @@ import type {
   StoreSpace,
 } from './content-store.ts';
 import type { IndexStore } from './index-store.ts';
+import type { PendingUploads } from './pending-uploads.ts';
 
 /** Content in the store, with what the index has recorded about its bytes. */
 export interface FoundContent {
@@ -27,6 +28,12 @@ export interface SharedContent {
   put(digest: Digest, bytes: Uint8Array): Promise<void>;
 }
 
+/** What a store has only in a cluster. */
+interface OfCluster {
+  readonly manifests?: SharedContent | undefined;
+  readonly uploads?: PendingUploads | undefined;
+}
+
 /**
  * Content with a record of it in the index: its size, with which it is compared at each request, and its last
  * use. Uses are stored in batches, so that a hit costs no write.
@@ -37,17 +44,25 @@ export class RecordedContent implements ContentStore {
   readonly #clock: Clock;
   readonly #log: Logger;
   readonly #shared: SharedContent | undefined;
+  readonly #uploads: PendingUploads | undefined;
   /** Called when the store has received new content. */
   onPublished: (() => void) | undefined;
   #uses = new Map<Digest, number>();
   #flushing: Promise<void> = Promise.resolve();
 
-  constructor(content: ContentStore, index: IndexStore, clock: Clock, log: Logger, shared?: SharedContent) {
+  constructor(
+    content: ContentStore,
+    index: IndexStore,
+    clock: Clock,
+    log: Logger,
+    { manifests, uploads }: OfCluster = {},
+  ) {
     this.#content = content;
     this.#index = index;
     this.#clock = clock;
     this.#log = log;
-    this.#shared = shared;
+    this.#shared = manifests;
+    this.#uploads = uploads;
   }
 
   async find(digest: Digest): Promise<BlobLocation | undefined> {
@@ -125,7 +140,13 @@ export class RecordedContent implements ContentStore {
 
   async begin(digest: Digest): Promise<PartialContent> {
     const partial = await this.#content.begin(digest);
-    return new RecordedPartial(partial, () => this.#published(digest, partial.size));
+    const publish = async () => {
+      await this.#uploads?.expect(digest);
+      await partial.publish();
+      await this.#published(digest, partial.size);
+      this.#uploads?.published(digest);
+    };
+    return new RecordedPartial(partial, publish);
   }
 
   probe(): Promise<void> {
@@ -193,16 +214,16 @@ export class RecordedContent implements ContentStore {
   }
 }
 
-/** Partial content that is recorded once it is published. */
+/** Partial content that is recorded when it is published. */
 class RecordedPartial implements PartialContent {
   readonly location: PartialLocation;
   readonly #partial: PartialContent;
-  readonly #record: () => Promise<void>;
+  readonly #publish: () => Promise<void>;
 
-  constructor(partial: PartialContent, record: () => Promise<void>) {
+  constructor(partial: PartialContent, publish: () => Promise<void>) {
     this.location = partial.location;
     this.#partial = partial;
-    this.#record = record;
+    this.#publish = publish;
   }
 
   get resumeOffset(): number {
@@ -225,9 +246,8 @@ class RecordedPartial implements PartialContent {
     return this.#partial.read(from, length);
   }
 
-  async publish(): Promise<void> {
-    await this.#partial.publish();
-    await this.#record();
+  publish(): Promise<void> {
+    return this.#publish();
   }
 
   clear(): Promise<void> {

@@ -271,15 +271,16 @@ class SqliteIndex implements IndexStore {
     }
   }
 
-  async touch(uses: ReadonlyMap<Digest, number>): Promise<void> {
-    await this.#inSlices(this.#touching(uses));
+  async touch(uses: ReadonlyMap<Digest, number>, onUsed?: (digest: Digest) => void): Promise<void> {
+    await this.#inSlices(this.#touching(uses, onUsed));
   }
 
-  *#touching(uses: ReadonlyMap<Digest, number>): Generator<void, void> {
+  *#touching(uses: ReadonlyMap<Digest, number>, onUsed?: (digest: Digest) => void): Generator<void, void> {
     for (const [digest, at] of uses) {
       const used = new Set([digest]);
       for (const one of used) {
         this.#open.change.touch.run(one, at);
+        onUsed?.(one);
         yield;
         for (const child of this.#childrenOf(one)) used.add(child);
       }

@@ -14,6 +14,7 @@ import { runInBackground, runPeriodically } from '../../platform/scheduling/peri
 import { FileContentStore } from './file-content-store.ts';
 import type { IndexStore } from './index-store.ts';
 import { BUDGET_FILE, CACHE_VERSION, INDEX_FILE, RUNNING_FILE, VERSION_FILE } from './layout.ts';
+import type { PendingUploads } from './pending-uploads.ts';
 import { RecordedContent, type SharedContent } from './recorded-content.ts';
 import { openSqliteIndex } from './sqlite-index.ts';
 
@@ -22,6 +23,8 @@ export interface Store extends AsyncDisposable {
   readonly index: IndexStore;
   /** The path of the counts of pulls, which are no content and are kept beside it. */
   readonly budgetFile: string;
+  /** The content that the object store of the cluster lacks; absent if there is no such store. */
+  readonly uploads?: PendingUploads | undefined;
   /** True if the earlier run did not end properly, for example because of a power cut. */
   readonly wasUnclean: boolean;
   /** The reason why the cache could not be written when it was opened; undefined if it could. */
@@ -34,6 +37,8 @@ export interface Store extends AsyncDisposable {
 export interface SharedStore {
   share(local: IndexStore): IndexStore;
   readonly manifests: SharedContent;
+  /** Opens the record of what the object store lacks; absent if there is no such store. */
+  readonly openUploads?: ((directory: string) => Promise<PendingUploads>) | undefined;
 }
 
 const FLUSH_EVERY = 10_000;
@@ -62,7 +67,8 @@ export async function openStore(
   const local = openSqliteIndex(path.join(directory, INDEX_FILE), log);
   const index = stack.use(cluster?.share(local) ?? local);
   const uncleared = await unlessUnwritable(directory, () => files.clearPartials());
-  const content = new RecordedContent(files, index, clock, log, cluster?.manifests);
+  const uploads = await cluster?.openUploads?.(directory);
+  const content = new RecordedContent(files, index, clock, log, { manifests: cluster?.manifests, uploads });
   const wasUnclean = await markRunning(path.join(directory, RUNNING_FILE));
   stack.defer(() => unlink(path.join(directory, RUNNING_FILE)).catch(() => {}));
   stack.defer(() => content.flushUses());
@@ -73,6 +79,7 @@ export async function openStore(
   return {
     content,
     index,
+    uploads,
     budgetFile: path.join(directory, BUDGET_FILE),
     wasUnclean,
     failure: unmade ?? index.failure ?? uncleared,

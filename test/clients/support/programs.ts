@@ -80,6 +80,14 @@ const TOOLS = {
     minutes: 5,
     elsewhere: true,
   },
+  // An S3 server on files, for the tests of a cluster.
+  versitygw: {
+    version: 'v1.8.0',
+    module: 'github.com/versity/versitygw',
+    packages: ['cmd/versitygw'],
+    minutes: 20,
+    elsewhere: true,
+  },
   // It reads the registries.yaml of k3s and RKE2 with their code, and pulls by it.
   wharfie: { version: 'v0.7.1', module: 'github.com/rancher/wharfie', packages: [''], minutes: 10 },
 } as const satisfies Record<string, Tool>;

@@ -1,6 +1,7 @@
 import type { Environment } from '../../../config/environment.ts';
 import { pathsIn } from '../../../config/home.ts';
 import { loadConfig } from '../../../config/load-config.ts';
+import { egressOptions } from '../../../launch/upstream-options.ts';
 import type { Clock } from '../../../platform/clock.ts';
 import { formatFault } from '../../../platform/fault.ts';
 import { type Check, type Looked, wrong } from '../checks.ts';
@@ -54,10 +55,11 @@ export async function serverChecks(
 }
 
 /** A home that works alone does not load the client of the database. */
-async function clusterChecksOf({ paths, config: { cluster }, clock }: ExaminedServer) {
+async function clusterChecksOf({ paths, config, clock }: ExaminedServer) {
+  const { cluster } = config;
   if (cluster === undefined) return [];
   const { clusterChecks } = await import('./cluster.ts');
-  return clusterChecks({ paths, cluster, clock });
+  return clusterChecks({ paths, cluster, clock, egress: () => egressOptions(config) });
 }
 
 function lookAtConfiguration(loaded: Awaited<ReturnType<typeof loadConfig>>): Looked {

@@ -14,6 +14,7 @@ import type { ClusterConfig } from '../../../config/cluster.ts';
 import { type HomePaths, inHome } from '../../../config/home.ts';
 import type { Clock } from '../../../platform/clock.ts';
 import { DatabaseUnavailable } from '../../../platform/database-unavailable.ts';
+import type { EgressOptions } from '../../../platform/egress/proxy-rules.ts';
 import { Postgres } from '../../../platform/postgres.ts';
 import { errorCode, reasonOf } from '../../../platform/reason.ts';
 import { type Check, type Finding, type Looked, wrong } from '../checks.ts';
@@ -23,6 +24,8 @@ export interface ExaminedNode {
   readonly paths: Pick<HomePaths, 'home' | 'policy' | 'users'>;
   readonly cluster: ClusterConfig;
   readonly clock: Clock;
+  /** The way out of the network, which may lead to the object store. */
+  readonly egress?: () => Promise<EgressOptions | undefined>;
 }
 
 /** The time-outs in milliseconds for a query, and for a notification, which usually takes less than one. */
@@ -55,8 +58,18 @@ export function clusterChecks(node: ExaminedNode): readonly Check[] {
       name: 'cluster nodes',
       look: () => ifReached(cluster, async (database) => findings(await lookAtNodes(database, cluster.node))),
     },
+    ...objectChecks(node),
     { name: 'shared documents', look: async () => findings(await lookAtConflicts(node)) },
   ];
+}
+
+function objectChecks({ cluster: { objects }, egress, clock }: ExaminedNode): readonly Check[] {
+  if (objects === undefined) return [];
+  const look = async () => {
+    const { lookAtObjectStore } = await import('./object-store.ts');
+    return lookAtObjectStore(objects, await egress?.(), clock);
+  };
+  return [{ name: 'object store', look }];
 }
 
 function findings(found: readonly Finding[]): Looked {
@@ -107,8 +120,8 @@ async function lookAtNotifications(database: Postgres): Promise<readonly Finding
 }
 
 async function lookAtNodes(database: Postgres, own: string): Promise<readonly Finding[]> {
-  // Without tables there are no nodes, and the check of the database says so.
-  if ((await readSchemaVersion(database)) === undefined) return [];
+  // Without tables there are no nodes, and the check of the database says what is missing.
+  if (((await readSchemaVersion(database)) ?? 0) < CLUSTER_SCHEMA) return [];
   const { nodes } = await readClusterStatus(database);
   const certificates = await readNodeCertificates(database);
   const others = nodes.filter(({ id, isAlive }) => isAlive && id !== own);
