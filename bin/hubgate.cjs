@@ -7,7 +7,8 @@ const { existsSync } = require('node:fs');
 const path = require('node:path');
 const { pathToFileURL } = require('node:url');
 
-const LOWEST = 24;
+// The SQLite of an older Node refuses numbered parameters.
+const LOWEST = '24.11';
 
 // A checkout has src. The npm package has lib, which tools/release/compile.ts makes of src, because Node runs no
 // TypeScript below node_modules.
@@ -15,7 +16,10 @@ const root = path.join(__dirname, '..');
 const source = path.join(root, 'src/bin/hubgate.ts');
 const isCheckout = existsSync(source);
 
-if (Number(process.versions.node.split('.')[0]) < LOWEST) {
+const [major, minor] = process.versions.node.split('.').map(Number);
+const [lowestMajor, lowestMinor] = LOWEST.split('.').map(Number);
+
+if (major < lowestMajor || (major === lowestMajor && minor < lowestMinor)) {
   process.stderr.write(
     `hubgate: it needs Node ${LOWEST} or newer, and ${process.execPath} is Node ${process.versions.node}.\n` +
       `npm can bring a newer one for this directory, and npx then uses it: ${isCheckout ? 'npm ci' : 'npm install node@26'} && npx hubgate start\n`,

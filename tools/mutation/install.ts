@@ -121,8 +121,8 @@ export const installMutants: readonly Mutant[] = [
   {
     defence: 'a Node that is too old for the npm package says so, and what to do',
     file: 'bin/hubgate.cjs',
-    find: 'const LOWEST = 24;',
-    replace: 'const LOWEST = 0;',
+    find: "const LOWEST = '24.11';",
+    replace: "const LOWEST = '24.0';",
     tests: ['test/commands/launcher.test.ts'],
   },
   {
