@@ -46,6 +46,8 @@ const PACKAGE_HOMES: Readonly<Record<string, readonly string[]>> = {
   commander: ['bin'],
   'ipaddr.js': ['core/upstream', 'auth/identity/login-network.ts', 'gateway/http/client-address.ts'],
   jose: ['auth', 'gateway/authentication', 'gateway/clients'],
+  ldapts: ['auth/identity/directory/ldap.ts'],
+  'openid-client': ['auth/identity/directory/oidc.ts', 'auth/identity/directory/provider-fetch.ts'],
   koa: ['gateway', 'core/endpoints.ts', 'core/routes', 'auth/endpoints.ts', 'auth/routes'],
   '@koa/router': ['gateway/routes', 'core/routes', 'auth/endpoints.ts'],
   'node-forge': ['pki'],
@@ -153,7 +155,7 @@ test('text reaches a terminal or a log only where its control characters are esc
   }
 });
 
-test('auth asks nobody on the network but the issuers of federations', () => {
+test('auth asks nobody on the network but issuers and directories', () => {
   const home = 'src/auth/identity/federation/read-keys.ts';
   for (const file of FILES.filter((one) => one !== home))
     assert.doesNotMatch(readFileSync(path.join(ROOT, file), 'utf8'), /(?<![.#\w])fetch\(/, file);

@@ -18,12 +18,15 @@ import { stateOfFile, watchFiles } from '../platform/watched-files.ts';
 import { TOKEN_GRACE } from '../protocol/auth-api.ts';
 import type { UpstreamNames } from '../registry/repository.ts';
 import { createChangeOwnPassword } from './admin/own-password.ts';
+import { measureDirectories } from './directory-metrics.ts';
 import { authApplication } from './endpoints.ts';
 import { createAuthenticate } from './identity/authenticate.ts';
 import { createCheckPassword } from './identity/check-password.ts';
 import { openCredentialRegistry } from './identity/credential-registry.ts';
 import { endTokensOfDeletedOwners } from './identity/deleted-owners.ts';
 import { createDeviceGrant } from './identity/device-grant.ts';
+import type { DirectoryLogins } from './identity/directory/directory-logins.ts';
+import type { DirectoryLoginsOptions } from './identity/directory/opened-directory.ts';
 import { warnOfExpiry } from './identity/expiring-tokens.ts';
 import { createFederatedLogin } from './identity/federation/federated-login.ts';
 import { type DelayLimits, LoginDelays, wait } from './identity/login-delays.ts';
@@ -50,6 +53,8 @@ export interface AuthOptions {
   /** The file of the last valid policy. */
   readonly lastPolicyFile: string;
   readonly keyFile: string;
+  /** The file of the key that seals the refresh tokens of directories. */
+  readonly loginKeyFile: string;
   /** The URL that clients type. It is the issuer of the tokens and their audience. */
   readonly url: URL;
   /** The lifetime in milliseconds. */
@@ -125,28 +130,46 @@ export async function startAuth(options: AuthOptions): Promise<Auth> {
     renewHash: createRehashPassword({ file: options.usersFile, users, credentials, state, log }),
     clock,
   });
+  const directories =
+    logins.length > 0
+      ? stack.use(
+          await loadDirectories({
+            ...{ logins, url, users, state, delays, clock, log, keyFile: options.loginKeyFile },
+            refresh: () => credentials.refresh(),
+            egress: options.egress,
+          }),
+        )
+      : undefined;
   const authenticate = createAuthenticate({
     users,
     state,
     logins,
+    directoryPasswords: directories?.passwords,
     checkPassword,
     federatedLogin: createFederatedLogin({ federations, egress: options.egress, clock, log }),
     clock,
   });
   const refreshTokens = createRefreshTokens({ users, state, clock, lifetime: options.refreshLifetime });
+  if (directories !== undefined) measureDirectories(meters, { directories, logins, state, users, clock });
   measureAuth(meters, { policy, state, hashing: checkPassword, delays, clock });
   const account = {
     ...{ users, state, clock, log, tokens: { longest: options.longestToken, hosted: names.hosted } },
     devices: createDeviceGrant({ state, clock }),
     verificationUrl: new URL('/account/device', url).href,
     sessions: createSessions({ state, credentials, clock }),
-    provePassword: counted.provePassword(createProvePassword(checkPassword)),
+    provePassword: counted.provePassword(createProvePassword(checkPassword, users, directories?.passwords)),
     changePassword: createChangeOwnPassword({
       stores: { users: options.usersFile, authState: options.stateFile },
       ...{ users, credentials, checkPassword, parameters: options.passwords },
     }),
   };
   const app = authApplication({
+    browserLogins: {
+      browsers: directories?.browsers,
+      sessions: account.sessions,
+      counted: counted.browserLogin,
+      log,
+    },
     account,
     authenticate: counted.authenticate(authenticate),
     refreshTokens: counted.refreshTokens(refreshTokens),
@@ -173,6 +196,7 @@ export async function startAuth(options: AuthOptions): Promise<Auth> {
       await users.look();
       await policy.look();
       await ownKeys.look();
+      await directories?.confirm();
       log.info('users, access policy and signing key read anew');
     },
     [Symbol.asyncDispose]: () => running.disposeAsync(),
@@ -212,4 +236,10 @@ async function shareFiles(
 async function join(options: AuthClusterOptions, log: Logger): Promise<AuthCluster> {
   const { joinAuthCluster } = await import('./join-cluster.ts');
   return joinAuthCluster(options, log);
+}
+
+/** Loads the libraries of directories only where a login is configured. */
+async function loadDirectories(options: DirectoryLoginsOptions): Promise<DirectoryLogins> {
+  const { openDirectoryLogins } = await import('./identity/directory/directory-logins.ts');
+  return openDirectoryLogins(options);
 }

@@ -26,6 +26,13 @@ import {
   revokeDevice,
   showDevice,
 } from './routes/device.ts';
+import {
+  type BrowserLoginDependencies,
+  beginLogin,
+  endLogins,
+  finishLogin,
+  listLogins,
+} from './routes/directory-login.ts';
 import { BadRequest } from './routes/request.ts';
 import { issueToken, type TokenRouteDependencies } from './routes/token.ts';
 import type { AuthState } from './state/auth-state.ts';
@@ -34,6 +41,7 @@ import type { AuthState } from './state/auth-state.ts';
 export interface AuthDependencies extends TokenRouteDependencies {
   readonly credentials: CredentialRegistry;
   readonly state: AuthState;
+  readonly browserLogins: BrowserLoginDependencies;
   readonly account: DeviceRouteDependencies;
   readonly metrics: Pick<Meters, 'snapshot'>;
   /** True while a revocation could go unnoticed, and gateways must not believe that there is none. */
@@ -50,6 +58,7 @@ export function authApplication(dependencies: AuthDependencies): Koa {
   app.use(loginRoutes(dependencies).routes());
   app.use(accountRoutes(dependencies.account).routes());
   app.use(deviceRoutes(dependencies.account).routes());
+  app.use(browserLoginRoutes(dependencies.browserLogins).routes());
   app.use(subscriptionRoutes(dependencies).routes());
   app.use(operatorRoutes(dependencies).routes());
   return app;
@@ -102,6 +111,15 @@ function deviceRoutes(dependencies: DeviceRouteDependencies): Router {
   router.post('/device/revoke', (context) => revokeDevice(context, dependencies));
   router.post('/device/show', (context) => showDevice(context, dependencies));
   router.post('/device/decide', (context) => decideDevice(context, dependencies));
+  return router;
+}
+
+function browserLoginRoutes(dependencies: BrowserLoginDependencies): Router {
+  const router = new Router({ sensitive: true, strict: true });
+  router.post('/login/list', (context) => listLogins(context, dependencies));
+  router.post('/login/begin', (context) => beginLogin(context, dependencies));
+  router.post('/login/finish', (context) => finishLogin(context, dependencies));
+  router.post('/login/logout', (context) => endLogins(context, dependencies));
   return router;
 }
 

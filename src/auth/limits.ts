@@ -225,3 +225,54 @@ export const DEVICE_GRANT = {
 
 /** The most changes of passwords at the same time. Each of them computes a hash, besides those of logins. */
 export const PASSWORD_CHANGES = 2;
+
+/** The bounds on questions to an LDAP directory. All times are in milliseconds. */
+export const LDAP = {
+  /** The time for each step of a question. Somebody waits for the login, and gateways give up after 14 s. */
+  deadline: 3_000,
+  /** The people of one search. Active Directory sends at most 1,000 entries. */
+  batch: 500,
+  /** The passwords that are checked at a time. Each has two connections of its own. */
+  queue: { concurrent: 8, concurrentEach: 2, waiting: 64, waitingEach: 16 },
+  /** The longest wait for a place in the queue. */
+  queued: 3_000,
+};
+
+/** The times after which a directory that fails is left alone, in milliseconds. */
+export const DIRECTORY_BREAKER = { failures: 3, pause: 5_000 };
+
+/** The bounds on questions to an identity provider. Times without a unit in their name are in milliseconds. */
+export const OIDC = {
+  deadline: 3_000,
+  /** The connections to one provider. */
+  concurrent: 8,
+  maxBody: 256 * 1024,
+  /** The time after which the provider's configuration and the secret of the client are read again. */
+  configurationFor: 60 * 60_000,
+  /** The time that somebody may take at the provider, with a second factor. */
+  pendingFor: 10 * 60_000,
+  /** The most logins that are remembered as finished. */
+  maxFinished: 10_000,
+  longestLogout: 16 * 1024,
+  maxLogouts: 10_000,
+  /** Seconds. A logout token is sent at once. */
+  logoutAge: 300,
+  /** Seconds. */
+  clockTolerance: 60,
+};
+
+/** How people are confirmed by their directories. */
+export const CONFIRMATION = {
+  /** The part of `confirm` after which the next round begins, so that a round may take the rest. */
+  every: 0.75,
+  /** The part of `confirm` within which nobody is confirmed again. Several nodes share one list of people. */
+  notAgainWithin: 0.4,
+  /** The people of an identity provider who are confirmed at a time. */
+  concurrent: 8,
+  /** The confirmations that are written together. */
+  together: 100,
+  /** The failures in a row after which a round ends. */
+  failures: 3,
+  /** A directory that finds none of this many people is not believed. */
+  believedAlone: 5,
+};

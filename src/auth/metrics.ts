@@ -16,6 +16,7 @@ export interface LoginCounts {
   readonly authenticate: (authenticate: Authenticate) => Authenticate;
   readonly refreshTokens: (refreshTokens: RefreshTokens) => RefreshTokens;
   readonly provePassword: (provePassword: ProvePassword) => ProvePassword;
+  readonly browserLogin: (outcome: 'right' | 'wrong' | 'unavailable') => void;
 }
 
 /**
@@ -42,9 +43,10 @@ export function countLogins(meters: Meters): LoginCounts {
     },
     provePassword: (provePassword) => async (presented) => {
       const proved = await provePassword(presented);
-      logins.inc({ by: 'session', outcome: typeof proved === 'string' ? proved : 'right' });
+      logins.inc({ by: kindOfProof(proved), outcome: outcomeOf(proved) });
       return proved;
     },
+    browserLogin: (outcome) => logins.inc({ by: 'oidc', outcome }),
     refreshTokens: (refreshTokens) => ({
       give: (identified, client) => refreshTokens.give(identified, client),
       redeem: async (text) => {
@@ -54,6 +56,19 @@ export function countLogins(meters: Meters): LoginCounts {
       },
     }),
   };
+}
+
+type Proved = Awaited<ReturnType<ProvePassword>>;
+
+function kindOfProof(proved: Proved): string {
+  const isLocal = typeof proved === 'string' || ('user' in proved && proved.login === null);
+  return isLocal ? 'session' : 'ldap';
+}
+
+function outcomeOf(proved: Proved): string {
+  if (typeof proved === 'string') return proved;
+  if ('user' in proved) return 'right';
+  return 'refused' in proved ? 'wrong' : 'unavailable';
 }
 
 function kindOfLogin({ username, password }: Parameters<Authenticate>[0]): string {

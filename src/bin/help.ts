@@ -86,6 +86,12 @@ const HELP: Readonly<Record<string, VerbHelp>> = {
   'user import': { page: 'identities.md', examples: ['user import htpasswd'] },
   'user list': { page: 'identities.md', examples: ['user list', 'user list --json'] },
   'user remove': { page: 'identities.md', examples: ['user remove ana'] },
+  'user link': {
+    page: 'logins.md',
+    examples: ['user link ana corp', 'user link ana corp 3f2b7c0e-9a1d-4c8e-8e57-1f0d6a5b4c3d'],
+  },
+  'user unlink': { page: 'logins.md', examples: ['user unlink ana'] },
+  people: { page: 'logins.md', examples: ['people', 'people --json'] },
   token: { page: 'identities.md', examples: ['token create ci-pay --expires 90d', 'token list'] },
   'token create': {
     page: 'identities.md',

@@ -16,6 +16,8 @@ export interface HomePaths {
   readonly server: { readonly certificate: string; readonly key: string };
   readonly signingKey: string;
   /** The embedded database of auth. */
+  /** The key that seals the refresh tokens of directories. */
+  readonly loginKey: string;
   readonly authState: string;
   /** The last valid policy. */
   readonly lastPolicy: string;
@@ -47,6 +49,7 @@ export function pathsIn(directory: string): HomePaths {
     ca: { certificate: at('certs/ca.crt'), key: at('certs/ca.key') },
     server: { certificate: at('certs/server.crt'), key: at('certs/server.key') },
     signingKey: at('state/signing-key.pem'),
+    loginKey: at('state/login.key'),
     authState: at('state/auth.db'),
     lastPolicy: at('state/last-good-policy.json'),
     sharedDocuments: at('state/cluster'),

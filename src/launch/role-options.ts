@@ -35,6 +35,7 @@ export async function authOptions(config: Config, paths: HomePaths): Promise<Omi
     policyFile: paths.policy,
     lastPolicyFile: paths.lastPolicy,
     keyFile: paths.signingKey,
+    loginKeyFile: paths.loginKey,
     url: new URL(config.server.url),
     tokenLifetime: config.tokenLifetime,
     ...(config.refreshLifetime !== undefined && { refreshLifetime: config.refreshLifetime }),

@@ -7,9 +7,9 @@ import type { HomePaths, Role } from '../config/home.ts';
  */
 export function secretFilesOf(role: Role | 'all', paths: HomePaths): string[] {
   const wanted = (one: Role) => role === 'all' || role === one;
-  const { signingKey, authState } = paths;
+  const { signingKey, loginKey, authState } = paths;
   const database = ['', '-wal', '-shm'].map((suffix) => authState + suffix);
-  const ofAuth = [paths.users, signingKey, previousKeyFile(signingKey), ...database];
+  const ofAuth = [paths.users, signingKey, previousKeyFile(signingKey), loginKey, ...database];
   const ofGateway = [paths.ca.key];
   return [...(wanted('auth') ? ofAuth : []), ...(wanted('gateway') ? ofGateway : [])];
 }

@@ -83,7 +83,7 @@ export const TOKEN_REVOCATION = SESSION_CHANGE.extend({ id: z.string().max(100) 
  * `reasons` says how. The other refusals need no more words.
  */
 export const ACCOUNT_REFUSAL = z.object({
-  error: z.enum(['BAD_CREDENTIALS', 'TOO_MANY_LOGINS', 'NO_SESSION', 'BAD_CSRF', 'WRONG']),
+  error: z.enum(['BAD_CREDENTIALS', 'TOO_MANY_LOGINS', 'NO_SESSION', 'BAD_CSRF', 'UNAVAILABLE', 'WRONG']),
   reasons: z.array(z.string()).readonly().optional(),
 });
 export type AccountRefusal = Readonly<z.output<typeof ACCOUNT_REFUSAL>>;

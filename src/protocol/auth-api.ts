@@ -69,7 +69,12 @@ export const ISSUED_TOKEN = SERIALIZED_IDENTITY.extend({
 });
 export type IssuedToken = Readonly<z.output<typeof ISSUED_TOKEN>>;
 
-export const LOGIN_REFUSALS = ['BAD_CREDENTIALS', 'TOO_MANY_LOGINS', 'UNCONFIRMED_LOGIN'] as const;
+export const LOGIN_REFUSALS = [
+  'BAD_CREDENTIALS',
+  'TOO_MANY_LOGINS',
+  'UNCONFIRMED_LOGIN',
+  'DIRECTORY_UNAVAILABLE',
+] as const;
 export type LoginRefusal = (typeof LOGIN_REFUSALS)[number];
 export const REFUSAL = z.object({
   error: z.enum(LOGIN_REFUSALS),

@@ -11,6 +11,11 @@ export const ERRORS = {
     code: 'UNAUTHORIZED',
     message: 'your login must be confirmed on the account page of this mirror',
   },
+  DIRECTORY_UNAVAILABLE: {
+    status: 503,
+    code: 'UNAVAILABLE',
+    message: 'the directory does not answer; try again shortly',
+  },
   INVALID_TOKEN: { status: 401, code: 'UNAUTHORIZED', message: 'this token is not valid, or not any longer' },
   INSUFFICIENT_SCOPE: { status: 401, code: 'DENIED', message: 'requested access to the resource is denied' },
   DENIED: { status: 403, code: 'DENIED', message: 'requested access to the resource is denied' },

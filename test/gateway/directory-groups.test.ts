@@ -127,7 +127,7 @@ test('people whom the directory does not confirm go on for as long as offline sa
   hubgate.ahead += HOUR + 1;
   assert.equal((await fay.token()).status, 401);
   await using state = hubgate.openState();
-  await state.confirmPeople('corp', ['fay'], Date.now() + hubgate.ahead);
+  await state.confirmPeople('corp', [{ name: 'fay', refresh: null }], Date.now() + hubgate.ahead);
   await waitFor(async () => (await fay.token()).status === 200);
   await waitFor(async () => (await fay.pull()) === 200);
 });

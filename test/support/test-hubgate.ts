@@ -338,6 +338,11 @@ export class TestHubgate implements AsyncDisposable {
     await this.#account?.[Symbol.asyncDispose]();
   }
 
+  /** Does what SIGHUP does, which also confirms people of directories. */
+  async reloadAuth(): Promise<void> {
+    await this.#auth?.reload();
+  }
+
   async stopAuth(): Promise<void> {
     await this.#auth?.[Symbol.asyncDispose]();
   }

@@ -65,14 +65,14 @@ export const accountMutants: readonly Mutant[] = [
   {
     defence: 'a token belongs to the entry that made it, and not to a later one of the same name',
     file: TOKENS,
-    find: 'owner === name && ownerId === (id ?? null)',
-    replace: 'owner === name',
+    find: 'ownerId === (id ?? null) && (owner',
+    replace: '(owner',
     tests: AUTH_TESTS,
   },
   {
     defence: 'a personal token begins no session',
     file: 'src/auth/auth.ts',
-    find: 'createProvePassword(checkPassword)',
+    find: 'createProvePassword(checkPassword, users, directories?.passwords)',
     replace:
       "async ({ name, password, address }) => { const v = await authenticate({ username: name, password }, address); return v.kind === 'authenticated' && v.subject.kind === 'user' ? { user: v.subject.name, login: null, credential: v.credential } : v.kind === 'busy' ? 'busy' : 'wrong'; }",
     tests: AUTH_TESTS,

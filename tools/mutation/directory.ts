@@ -27,6 +27,27 @@ export const directoryMutants: readonly Mutant[] = [
     tests: GROUPS,
   },
   {
+    defence: 'a name of the users file is not given to a person of a directory',
+    file: 'src/auth/identity/directory/bind-person.ts',
+    find: 'if (users.has(name)) return false;',
+    replace: '',
+    tests: ['test/auth/directory/people.test.ts'],
+  },
+  {
+    defence: 'a name that an operator has linked is for that login alone',
+    file: 'src/auth/identity/directory/bind-person.ts',
+    find: 'other.login === login && other.stableId === null && ',
+    replace: '',
+    tests: ['test/auth/directory/people.test.ts'],
+  },
+  {
+    defence: 'a directory that finds nobody at once is not believed',
+    file: 'src/auth/identity/directory/confirm-people.ts',
+    find: 'said.size === 0 && active.length >= CONFIRMATION.believedAlone',
+    replace: 'false',
+    tests: ['test/auth/directory/people.test.ts'],
+  },
+  {
     defence: 'a policy names only logins that are configured',
     file: 'src/access/directory-group.ts',
     find: 'logins !== undefined && !logins.includes(login)',

@@ -1,4 +1,6 @@
 /** Makes, lists and revokes the own tokens of somebody on the account page. The functions take and return values. */
+
+import { isOfPerson } from '../identity/directory/counted-people.ts';
 import { PERSONAL_TOKENS } from '../limits.ts';
 import type { AuthState, StoredToken } from '../state/auth-state.ts';
 import { parseTokenTerms, type TermBounds, type WrittenTerms } from './token-terms.ts';
@@ -54,7 +56,8 @@ export async function revokePersonalToken(
 }
 
 function isOwnerOf({ name, id }: TokenOwner, { owner, ownerId }: StoredToken): boolean {
-  return owner === name && ownerId === (id ?? null);
+  // A person of a directory may have had another name when the token was made.
+  return ownerId === (id ?? null) && (owner === name || isOfPerson({ ownerId }));
 }
 
 /** Returns what is wrong with the name of a token. */

@@ -8,7 +8,8 @@ import type { LoginPassword } from '../../protocol/auth-api.ts';
 import { PASSWORD_LENGTH } from '../limits.ts';
 import type { AuthState, StoredToken } from '../state/auth-state.ts';
 import type { CheckPassword, PasswordAttempt } from './check-password.ts';
-import { countedPeople, identityOf, isOfPerson } from './directory/counted-people.ts';
+import { countedPeople, identityOf, isOfPerson, personCredential } from './directory/counted-people.ts';
+import type { DirectoryPasswords } from './directory/directory-passwords.ts';
 import { FEDERATED_NAME, type FederatedLogin } from './federation/federated-login.ts';
 import { passwordCredential } from './password.ts';
 import { isTokenSecret, parseServiceToken, type ServiceToken, tokenCredential } from './service-token.ts';
@@ -30,6 +31,8 @@ export type Verdict =
   | { readonly kind: 'wrong' }
   /** The credential is right, and its owner must be confirmed by the directory of this login first. */
   | { readonly kind: 'suspended'; readonly login: string }
+  /** The directory that must judge the login does not answer. */
+  | { readonly kind: 'unavailable'; readonly login: string }
   /** More passwords wait than can be hashed in time. */
   | { readonly kind: 'busy' };
 
@@ -70,13 +73,21 @@ export interface AuthenticateOptions {
   /** The logins of directories. */
   readonly logins: readonly DirectoryLogin[];
   readonly checkPassword: CheckPassword;
+  /** Judges the passwords of directories; absent if there are none. */
+  readonly directoryPasswords?: DirectoryPasswords | undefined;
   readonly federatedLogin: FederatedLogin;
   readonly clock: Clock;
 }
 
 /** Asks the providers in order. The first that recognises a login judges it. */
 export function createAuthenticate(options: AuthenticateOptions): Authenticate {
-  const providers = [federation(options), serviceTokens(options), passwords(options)];
+  const { directoryPasswords } = options;
+  const providers = [
+    federation(options),
+    serviceTokens(options),
+    ...(directoryPasswords ? [directories(directoryPasswords, options)] : []),
+    passwords(options),
+  ];
   return async (login, address, options = {}) => {
     for (const provider of providers) {
       const verdict = await provider.authenticate({ login, address, options });
@@ -104,6 +115,31 @@ function serviceTokens(options: TokenDependencies): IdentityProvider {
       return presented === undefined
         ? 'not mine'
         : byServiceToken(presented, login.username, address, options);
+    },
+  };
+}
+
+/** Judges the logins of those who are not in the users file. */
+function directories(
+  judge: DirectoryPasswords,
+  { users, logins }: Pick<AuthenticateOptions, 'users' | 'logins'>,
+): IdentityProvider {
+  const isAsked = logins.some((login) => login.kind === 'ldap' && login.passwords === 'everywhere');
+  return {
+    name: 'directory',
+    async authenticate(attempt) {
+      if (!isAsked || users.current.has(attempt.login.username)) return 'not mine';
+      const verdict = await judge(new AttemptedPassword(attempt), 'everywhere');
+      if (verdict.kind === 'refused') return { kind: 'wrong' };
+      if (verdict.kind !== 'right') return verdict;
+      const { person } = verdict;
+      const { offline = 0 } = logins.find(({ name }) => name === person.login) ?? {};
+      return {
+        kind: 'authenticated',
+        subject: { kind: 'user', name: person.name },
+        credential: personCredential(person),
+        until: person.confirmedAt + offline,
+      };
     },
   };
 }

@@ -9,7 +9,12 @@ import { MutableValue, type ObservableValue } from '../../platform/observable-va
 import { runInSlices } from '../../platform/scheduling/time-slicing.ts';
 import type { Credentials, PersonGroups } from '../../protocol/auth-api.ts';
 import type { AuthState, StoredLogin, StoredToken } from '../state/auth-state.ts';
-import { type CountedPeople, countedPeople } from './directory/counted-people.ts';
+import {
+  type CountedPeople,
+  type CountedPerson,
+  countedPeople,
+  personCredential,
+} from './directory/counted-people.ts';
 import { FEDERATED_NAME, federationCredential } from './federation/federated-login.ts';
 import { passwordCredential } from './password.ts';
 import { loginCredential, tokenCredential } from './service-token.ts';
@@ -123,6 +128,7 @@ async function credentialsOf(
       // A login ends with the password that it was given for.
       ...remembered.filter(({ credential }) => passwords.has(credential)).map(loginEntry),
       ...tokens.flatMap((token) => tokenEntry(token, ownerOf(token, owners))),
+      ...[...(people?.values() ?? [])].map(personEntry),
       ...federations.map(federationEntry),
     ]),
     revokedCertificates: certificates.flatMap(({ tbsHash, revokedAt }) =>
@@ -180,6 +186,11 @@ function tokenEntry(
       },
     ],
   ];
+}
+
+function personEntry(person: CountedPerson): RegisteredCredential {
+  const subject = formatSubject({ kind: 'user', name: person.name });
+  return [personCredential(person), { subject, until: person.until }];
 }
 
 /** Returns one entry for all subjects of a federation, which are unknown before they log in. */

@@ -18,6 +18,7 @@ import type { ChangeOwnPassword } from '../admin/own-password.ts';
 import { createPersonalToken, personalTokens, revokePersonalToken } from '../admin/personal-tokens.ts';
 import type { TermBounds } from '../admin/token-terms.ts';
 import type { TokenOwner } from '../admin/tokens.ts';
+import { ownerIdOf } from '../identity/directory/counted-people.ts';
 import type { ProvePassword } from '../identity/prove-password.ts';
 import { type ActiveSession, csrfTokenOf, isCsrfTokenOf, type Sessions } from '../identity/sessions.ts';
 import type { User, Users } from '../identity/users-file.ts';
@@ -46,6 +47,8 @@ export async function beginSession(
   const proved = await provePassword({ name, password, address, signal });
   if (proved === 'busy') return refuseAccount(context, { error: 'TOO_MANY_LOGINS' });
   if (proved === 'wrong') return refuseAccount(context, { error: 'BAD_CREDENTIALS' });
+  if ('unavailable' in proved) return refuseAccount(context, unavailableDirectory(proved.unavailable));
+  if ('refused' in proved) return refuseAccount(context, { error: 'WRONG', reasons: [proved.refused] });
   const created = await sessions.create(proved);
   log.info({ user: proved.user, address }, 'somebody has logged in to the account page');
   answerJson(context, created);
@@ -100,7 +103,7 @@ export async function changePasswordOf(
 export async function listOwnTokens(context: Context, dependencies: AccountRouteDependencies): Promise<void> {
   const { session } = await readJson(context, SESSION_REQUEST);
   const active = await dependencies.sessions.find(session);
-  const owner = active && ownerOfSession(active, dependencies);
+  const owner = active && (await ownerOfSession(active, dependencies));
   if (owner === undefined) return refuseAccount(context, { error: 'NO_SESSION' });
   const tokens = await personalTokens({ state: dependencies.state, owner });
   answerJson(context, { tokens: tokens.map(ownToken) });
@@ -163,17 +166,26 @@ async function ownerOf(
 ): Promise<TokenOwner | undefined> {
   const active = await sessionOf(context, request, dependencies);
   if (active === undefined) return undefined;
-  const owner = ownerOfSession(active, dependencies);
+  const owner = await ownerOfSession(active, dependencies);
   if (owner === undefined) refuseAccount(context, { error: 'NO_SESSION' });
   return owner;
 }
 
-/** Returns undefined if the user was removed a moment ago. */
-export function ownerOfSession(
+/** Returns undefined if the user, or the person of a directory, was removed a moment ago. */
+export async function ownerOfSession(
   { user, login }: Pick<ActiveSession, 'user' | 'login'>,
-  { users }: Pick<AccountRouteDependencies, 'users'>,
-): User | undefined {
-  return login === null ? users.current.get(user) : undefined;
+  { users, state }: Pick<AccountRouteDependencies, 'users' | 'state'>,
+): Promise<Pick<User, 'name' | 'id' | 'isDisabled'> | undefined> {
+  if (login === null) return users.current.get(user);
+  const person = await state.person(user);
+  return person?.login === login
+    ? { name: user, id: ownerIdOf(person), isDisabled: person.refusedAt !== null }
+    : undefined;
+}
+
+/** Returns the refusal of a login while its directory cannot be asked. */
+export function unavailableDirectory(login: string): AccountRefusal {
+  return { error: 'UNAVAILABLE', reasons: [`the directory ${login} does not answer; try again shortly`] };
 }
 
 function ownToken(token: StoredToken): OwnToken {

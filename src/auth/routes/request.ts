@@ -56,6 +56,11 @@ export function loginRefusalOf(verdict: Exclude<Verdict, { kind: 'authenticated'
         error: 'UNCONFIRMED_LOGIN',
         message: `your login at ${verdict.login} must be confirmed: open ${url}/account/`,
       };
+    case 'unavailable':
+      return {
+        error: 'DIRECTORY_UNAVAILABLE',
+        message: `the directory ${verdict.login} does not answer; try again shortly`,
+      };
     case 'wrong':
       return { error: 'BAD_CREDENTIALS' };
   }

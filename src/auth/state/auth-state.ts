@@ -5,7 +5,7 @@
  */
 import type { ObservableValue } from '../../platform/observable-value.ts';
 import type { DeviceDecision, StoredDevice } from './stored-device.ts';
-import type { StoredPerson } from './stored-person.ts';
+import type { ConfirmedPerson, StoredPerson } from './stored-person.ts';
 
 /** A service token. It contains no secret, only a hash that a secret can be compared with. */
 export interface StoredToken {
@@ -129,6 +129,6 @@ export interface AuthState extends AsyncDisposable {
    */
   updatePerson(name: string, person: StoredPerson): Promise<boolean>;
   /** Records that a directory has confirmed these people and that nothing else about them changed. */
-  confirmPeople(login: string, names: readonly string[], at: number): Promise<void>;
+  confirmPeople(login: string, people: readonly ConfirmedPerson[], at: number): Promise<void>;
   removePerson(name: string): Promise<boolean>;
 }

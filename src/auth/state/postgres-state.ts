@@ -4,7 +4,7 @@ import type { Postgres, PostgresValue } from '../../platform/postgres.ts';
 import { STATE_FILE } from '../limits.ts';
 import type { AuthState, StoredCertificate, StoredLogin, StoredSession, StoredToken } from './auth-state.ts';
 import { type DeviceDecision, type DeviceRow, deviceIn, type StoredDevice } from './stored-device.ts';
-import type { StoredPerson } from './stored-person.ts';
+import type { ConfirmedPerson, StoredPerson } from './stored-person.ts';
 
 const TOKEN = `id, owner, owner_id AS "ownerId", hash, created_at AS "createdAt", expires_at AS "expiresAt", pull, push,
   networks AS "from", last_used_at AS "lastUsedAt", last_used_from AS "lastUsedFrom", warned_at AS "warnedAt", label`;
@@ -250,10 +250,12 @@ class PostgresState implements AuthState {
     );
   }
 
-  async confirmPeople(login: string, names: readonly string[], at: number): Promise<void> {
+  async confirmPeople(login: string, people: readonly ConfirmedPerson[], at: number): Promise<void> {
     await this.#change(
-      `UPDATE hubgate.person SET confirmed_at = $1 WHERE login = $2 AND refused_at IS NULL AND name = ANY($3)`,
-      [at, login, names],
+      `UPDATE hubgate.person AS person SET confirmed_at = $1, refresh = coalesce(nullif(one.refresh, ''), person.refresh)
+        FROM unnest($3::text[], $4::text[]) AS one(name, refresh)
+        WHERE person.name = one.name AND login = $2 AND refused_at IS NULL`,
+      [at, login, people.map(({ name }) => name), people.map(({ refresh }) => refresh ?? '')],
     );
   }
 

@@ -21,7 +21,7 @@ import {
   upgradeFrom,
 } from './state-schema.ts';
 import { type DeviceDecision, deviceIn, type StoredDevice } from './stored-device.ts';
-import { personIn, type StoredPerson } from './stored-person.ts';
+import { type ConfirmedPerson, personIn, type StoredPerson } from './stored-person.ts';
 
 /**
  * Opens the state in one SQLite file, or creates it. Several processes may have it open. Each change is a
@@ -266,11 +266,12 @@ class SqliteState implements AuthState {
     );
   }
 
-  async confirmPeople(login: string, names: readonly string[], at: number): Promise<void> {
+  async confirmPeople(login: string, people: readonly ConfirmedPerson[], at: number): Promise<void> {
     this.#write(
-      `UPDATE person SET confirmed_at = ? WHERE login = ? AND refused_at IS NULL
-        AND name IN (SELECT value FROM json_each(?))`,
-      ...[at, login, JSON.stringify(names)],
+      `UPDATE person SET confirmed_at = ?, refresh = coalesce(one.value ->> 'refresh', refresh)
+        FROM json_each(?) AS one
+        WHERE name = one.value ->> 'name' AND login = ? AND refused_at IS NULL`,
+      ...[at, JSON.stringify(people), login],
     );
   }
 

@@ -25,6 +25,9 @@ export interface StoredPerson {
   readonly linkedAt: number | null;
 }
 
+/** A person whom a directory has confirmed. `refresh` replaces the sealed refresh token, if it is not null. */
+export type ConfirmedPerson = Pick<StoredPerson, 'name' | 'refresh'>;
+
 export interface PersonRow {
   readonly name: string;
   readonly login: string;

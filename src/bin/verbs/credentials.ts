@@ -56,6 +56,26 @@ export const CREDENTIAL_VERBS: readonly VerbGroup[] = [
         },
       }),
       verb({
+        usage: 'link <name> <login> [id]',
+        description: 'give a name to an account of a directory, although it is taken here',
+        options: [],
+        load: async () => {
+          const { linkUser } = await import('../../commands/people.ts');
+          return ({ names, options, environment, terminal }) =>
+            linkUser(names, options, environment, terminal);
+        },
+      }),
+      verb({
+        usage: 'unlink <name>',
+        description: 'take a name from an account of a directory, and end its tokens',
+        options: [],
+        load: async () => {
+          const { unlinkUser } = await import('../../commands/people.ts');
+          return ({ names: [name = ''], options, environment, terminal }) =>
+            unlinkUser(name, options, environment, terminal);
+        },
+      }),
+      verb({
         usage: 'list',
         description: 'list the users',
         options: ['json'],

@@ -37,6 +37,15 @@ export const MIRROR_VERBS: readonly Verb[] = [
     },
   }),
   verb({
+    usage: 'people',
+    description: 'list the people of directories who have logged in',
+    options: ['json'],
+    load: async () => {
+      const { listPeople } = await import('../../commands/people.ts');
+      return ({ options, environment, terminal }) => listPeople(options, environment, terminal);
+    },
+  }),
+  verb({
     usage: 'upstream',
     description: 'say whether the upstreams answer and accept the credential, and how much quota is left',
     options: ['json'],

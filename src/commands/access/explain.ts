@@ -1,8 +1,10 @@
+import { directoryGroupsIn, formatDirectoryGroup } from '../../access/directory-group.ts';
 import { type Explanation, explain } from '../../access/explain.ts';
 import { whyNoFederatedSubject } from '../../access/federated-pattern.ts';
 import type { AccessQuestion, Condition, Policy } from '../../access/policy.ts';
 import type { RuleData } from '../../access/policy-data.ts';
 import { formatSubject, readSubject } from '../../access/subject.ts';
+import { groupsOfPerson } from '../../auth/admin/people.ts';
 import type { Environment } from '../../config/environment.ts';
 import { type HomePaths, pathsIn } from '../../config/home.ts';
 import { hostedNames } from '../../config/hosted.ts';
@@ -11,6 +13,7 @@ import { parseNetwork } from '../../platform/network.ts';
 import type { Action } from '../../registry/action.ts';
 import { ANY_NAMES, parseImage } from '../../registry/image.ts';
 import { type HostedNamespaces, isHosted } from '../../registry/repository.ts';
+import { credentialStores } from '../credential-stores.ts';
 import { findKnown, formatUnknown, type KnownTarget, unknownIn } from './known.ts';
 import { describeEntry, displayedEntry, formatEntry } from './limit-text.ts';
 import { formatUsed, type UsedLimits, usedInJson, usedOf } from './limit-use.ts';
@@ -52,13 +55,29 @@ export async function explainAccess(
     printLine(terminal.stderr, `hubgate: "${who}": ${nobody}`);
     return 2;
   }
-  const explanation = explain(read.policy, question);
+  const groups = await directoryGroupsOf(question, read.policy, options, environment);
+  const explanation = explain(read.policy, { ...question, groups });
   const known = await findKnown(question, question.subject, read.config, paths);
   const used = await usedOf(explanation.limits, question, paths);
   const asksPrivate = options.private ?? false;
-  if (options.json) printJson(terminal.stdout, asJson(explanation, question, { known, used }, paths));
+  const asked = { ...question, groups };
+  if (options.json) printJson(terminal.stdout, asJson(explanation, asked, { known, used }, paths));
   else printExplanation(explanation, { question, known, used, asksPrivate, paths, terminal });
   return explanation.decision === 'allow' && (!asksPrivate || explanation.private) ? 0 : 1;
+}
+
+/** Returns the groups that the subject has in its directory, as the mirror last learnt them. */
+async function directoryGroupsOf(
+  { subject }: AccessQuestion,
+  { data }: Policy,
+  { home }: ExplainOptions,
+  environment: Environment,
+): Promise<readonly string[]> {
+  const named = directoryGroupsIn(data);
+  if (subject.kind !== 'user' || named.size === 0) return [];
+  const person = await groupsOfPerson(await credentialStores(home, environment), subject.name);
+  const groups = person?.groups.map((group) => formatDirectoryGroup(person.login, group)) ?? [];
+  return groups.filter((group) => named.has(group));
 }
 
 /** Refuses a subject that no login can have, because an explanation would suggest that somebody has it. */
@@ -89,7 +108,7 @@ function readQuestion(
 
 function asJson(
   { decision, private: reachesPrivate, rule, matched, nearly, limits, reserves }: Explanation,
-  { subject, repository, tag, address, at }: AccessQuestion,
+  { subject, groups = [], repository, tag, address, at }: AccessQuestion,
   { known, used }: Pick<ExplainedDecision, 'known' | 'used'>,
   paths: HomePaths,
 ) {
@@ -100,6 +119,7 @@ function asJson(
     content: decision === 'allow' ? formatContent(reachesPrivate) : null,
     ...(rule?.because !== undefined && { because: rule.because }),
     subject: formatSubject(subject),
+    ...(groups.length > 0 && { groups }),
     repository: repository.name,
     tag: tag ?? null,
     from: address === '' ? null : address,

@@ -163,8 +163,11 @@ export function testAuthState(name: string, open: () => Promise<OpenedAuthState>
       await state.putPerson({ ...person('cy'), refusedAt: 2 });
       await state.putPerson({ ...person('di'), login: 'other' });
       const noticed = again.changes.changed();
-      await state.confirmPeople('corp', ['ana', 'cy', 'di', 'nobody'], 9);
+      const confirmed = ['ana', 'cy', 'di', 'nobody'].map((name) => ({ name, refresh: 'next' }));
+      await state.confirmPeople('corp', confirmed, 8);
       await noticed;
+      await state.confirmPeople('corp', [{ name: 'ana', refresh: null }], 9);
+      assert.equal((await state.person('ana'))?.refresh, 'next');
       assert.deepEqual(
         (await again.people()).map(({ name, confirmedAt }) => [name, confirmedAt]),
         [

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import type { DirectoryLogin } from '../../../config/login.ts';
 import type { StoredToken } from '../../state/auth-state.ts';
 import type { StoredPerson } from '../../state/stored-person.ts';
@@ -39,6 +40,11 @@ function mayHaveName({ name, linkedAt }: StoredPerson, users: Users): boolean {
 /** Returns the id to which the tokens of a person belong. No entry of the users file has one with a slash. */
 export function ownerIdOf({ login, stableId }: Pick<StoredPerson, 'login' | 'stableId'>): string {
   return `${login}/${stableId}`;
+}
+
+/** Returns the id of the credential of somebody who has logged in at a directory. It is the same each time. */
+export function personCredential(person: Pick<StoredPerson, 'login' | 'stableId'>): string {
+  return `dp_${createHash('sha256').update(ownerIdOf(person)).digest('hex').slice(0, 16)}`;
 }
 
 /** Returns the login and the stable id of the person that owns a token. */

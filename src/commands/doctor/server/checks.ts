@@ -47,6 +47,7 @@ export async function serverChecks(
       ? [{ name: 'hosted repositories', look: async () => hostedRepositories(server) }]
       : []),
     ...(await clusterChecksOf(server)),
+    ...(await loginChecksOf(server)),
     { name: 'policy', look: () => policy(server) },
     { name: 'audit log', look: () => auditLog(server) },
     { name: 'users', look: () => users(server) },
@@ -60,6 +61,13 @@ async function clusterChecksOf({ paths, config, clock }: ExaminedServer) {
   if (cluster === undefined) return [];
   const { clusterChecks } = await import('./cluster.ts');
   return clusterChecks({ paths, cluster, clock, egress: () => egressOptions(config) });
+}
+
+/** Without a login, the libraries of directories are not loaded. */
+async function loginChecksOf(server: ExaminedServer): Promise<readonly Check[]> {
+  if (server.config.logins.length === 0) return [];
+  const { loginChecks } = await import('./logins.ts');
+  return loginChecks(server);
 }
 
 function lookAtConfiguration(loaded: Awaited<ReturnType<typeof loadConfig>>): Looked {

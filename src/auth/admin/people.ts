@@ -1,0 +1,78 @@
+/** Links and unlinks people of directories, as an administrator does. The functions take and return values. */
+import { systemClock } from '../../platform/clock.ts';
+import { ABSENT, stateOfFile } from '../../platform/watched-files.ts';
+import { ownerIdOf } from '../identity/directory/counted-people.ts';
+import { openStateAt, type StatePlace } from '../state/open-state.ts';
+import type { StoredPerson } from '../state/stored-person.ts';
+
+/** A person, with the number of tokens. */
+export interface ListedPerson extends StoredPerson {
+  readonly tokens: number;
+}
+
+export async function listedPeople(place: StatePlace): Promise<readonly ListedPerson[]> {
+  await using state = await openStateAt(place);
+  const counts = new Map<string | null, number>();
+  for (const { ownerId } of await state.tokens()) counts.set(ownerId, (counts.get(ownerId) ?? 0) + 1);
+  return (await state.people()).map((person) => ({ ...person, tokens: counts.get(ownerIdOf(person)) ?? 0 }));
+}
+
+/** Returns the groups that a person has at the directory; undefined if nobody of a directory has this name. */
+export async function groupsOfPerson(
+  place: StatePlace,
+  name: string,
+): Promise<{ readonly login: string; readonly groups: readonly string[] } | undefined> {
+  // A mirror that never ran has no state, and a question must not make one.
+  const isNew = place.database === undefined && (await stateOfFile(place.authState)) === ABSENT;
+  if (isNew) return undefined;
+  await using state = await openStateAt(place);
+  return state.person(name);
+}
+
+export interface PersonLink {
+  readonly name: string;
+  readonly login: string;
+  /** Absent: the next one who logs in with that name at that login. */
+  readonly stableId?: string;
+}
+
+/**
+ * Gives a name to an account of a directory. Whoever of a directory had it before loses it, with all tokens. Resolves
+ * to the name that the account has already, if that is another one.
+ */
+export async function linkPerson(place: StatePlace, link: PersonLink): Promise<string | undefined> {
+  await using state = await openStateAt(place);
+  const { name, login, stableId = null } = link;
+  const bound = stableId === null ? undefined : await state.personOf(login, stableId);
+  if (bound !== undefined && bound.name !== name) return bound.name;
+  const linkedAt = systemClock();
+  const before = await state.person(name);
+  const isSame = before?.login === login && (stableId === null || before.stableId === stableId);
+  if (before !== undefined && isSame) {
+    await state.updatePerson(name, { ...before, linkedAt });
+    return undefined;
+  }
+  if (before !== undefined) await unlink(state, before);
+  await state.putPerson({
+    ...{ name, login, stableId, groups: [], confirmedAt: 0, refusedAt: null },
+    ...{ refresh: null, sid: null, linkedAt },
+  });
+  return undefined;
+}
+
+/** Takes a name from a person, with all tokens and sessions. Resolves to undefined if nobody had it. */
+export async function unlinkPerson(place: StatePlace, name: string): Promise<StoredPerson | undefined> {
+  await using state = await openStateAt(place);
+  const person = await state.person(name);
+  if (person !== undefined) await unlink(state, person);
+  return person;
+}
+
+async function unlink(state: Awaited<ReturnType<typeof openStateAt>>, person: StoredPerson): Promise<void> {
+  await state.removePerson(person.name);
+  const ownerId = ownerIdOf(person);
+  for (const token of await state.tokens()) if (token.ownerId === ownerId) await state.removeToken(token.id);
+  for (const session of await state.sessions())
+    if (session.user === person.name && session.login === person.login)
+      await state.removeSession(session.hash);
+}

@@ -1,0 +1,87 @@
+/** Everything about logins of directories. It is loaded only if some are configured. */
+import type { Logger } from '../../../platform/log.ts';
+import { runPeriodically } from '../../../platform/scheduling/periodic-task.ts';
+import { CONFIRMATION } from '../../limits.ts';
+import { type BrowserLogins, createBrowserLogins } from './browser-logins.ts';
+import { type ConfirmPeopleOptions, confirmByLdap, confirmByOidc } from './confirm-people.ts';
+import { DirectoryUnavailable } from './directory.ts';
+import { createDirectoryPasswords, type DirectoryPasswords } from './directory-passwords.ts';
+import { openLdapDirectory } from './ldap.ts';
+import { openOidcDirectory } from './oidc.ts';
+import type { DirectoryLoginsOptions, OpenedDirectory, WatchedQuestion } from './opened-directory.ts';
+import { openTextSeal } from './sealed-text.ts';
+
+export interface DirectoryLogins extends AsyncDisposable {
+  readonly passwords: DirectoryPasswords;
+  readonly browsers: BrowserLogins;
+  /** Tells of each login whether its directory answered the last question. */
+  readonly isUp: ReadonlyMap<string, boolean>;
+  /** Confirms everybody whose turn it is, now. */
+  confirm(): Promise<void>;
+}
+
+export async function openDirectoryLogins(options: DirectoryLoginsOptions): Promise<DirectoryLogins> {
+  const { logins, log, egress } = options;
+  await using stack = new AsyncDisposableStack();
+  const seal = await openTextSeal(options.keyFile);
+  const isUp = new Map(logins.map(({ name }) => [name, true]));
+  const opened = logins.map(
+    (login): OpenedDirectory =>
+      login.kind === 'ldap'
+        ? { login, ldap: openLdapDirectory({ login, log }) }
+        : { login, oidc: stack.use(openOidcDirectory({ login, egress, log })) },
+  );
+  const watched = watchDirectories(isUp, log);
+  const confirmOptions = { ...options, seal };
+  const confirm = (directory: OpenedDirectory) =>
+    watched(directory.login.name, () => confirmAll(directory, confirmOptions)).catch((error: unknown) => {
+      if (!(error instanceof DirectoryUnavailable)) log.error({ err: error }, 'people cannot be confirmed');
+    });
+  for (const directory of opened)
+    stack.use(
+      runPeriodically(
+        directory.login.confirm * CONFIRMATION.every,
+        async () => {
+          await confirm(directory);
+          return undefined;
+        },
+        log,
+      ),
+    );
+  const all = { ...options, seal, opened, watched };
+  const passwords = createDirectoryPasswords(all);
+  const browsers = createBrowserLogins(all);
+  const running = stack.move();
+  return {
+    passwords,
+    browsers,
+    isUp,
+    confirm: async () => {
+      await Promise.all(opened.map(confirm));
+    },
+    [Symbol.asyncDispose]: () => running.disposeAsync(),
+  };
+}
+
+function confirmAll(directory: OpenedDirectory, options: ConfirmPeopleOptions): Promise<void> {
+  return 'ldap' in directory
+    ? confirmByLdap(directory.login, directory.ldap, options)
+    : confirmByOidc(directory.login, directory.oidc, options);
+}
+
+function watchDirectories(isUp: Map<string, boolean>, log: Logger): WatchedQuestion {
+  return async (login, task) => {
+    try {
+      const answer = await task();
+      if (isUp.get(login) === false) log.info({ login }, 'the directory answers again');
+      isUp.set(login, true);
+      return answer;
+    } catch (error) {
+      if (!(error instanceof DirectoryUnavailable)) throw error;
+      if (isUp.get(login) !== false)
+        log.error({ login, reason: error.message }, 'the directory cannot be asked');
+      isUp.set(login, false);
+      throw error;
+    }
+  };
+}

@@ -1,0 +1,32 @@
+/** What the modules of directories have in common. */
+
+/** What a directory says about a person. */
+export interface DirectoryPerson {
+  /** The id that the directory never gives to anybody else. */
+  readonly stableId: string;
+  readonly name: string;
+  readonly groups: readonly string[];
+  /** The refresh token, which is a secret; absent if there is none. */
+  readonly refreshToken?: string;
+  /** The id of the session at the directory. */
+  readonly sid?: string;
+}
+
+/** Thrown if a directory cannot be asked, or does not say anything that can be believed. */
+export class DirectoryUnavailable extends Error {
+  override readonly name = 'DirectoryUnavailable';
+}
+
+/** The most groups of a person. Whoever has more has none, because nobody knows which ones are missing. */
+const MOST_GROUPS = 1_000;
+const LONGEST_GROUP = 256;
+
+/**
+ * Returns the names of groups, sorted and each once. A name that no policy can contain is left out. Returns
+ * undefined if there are too many.
+ */
+export function readGroups(names: readonly unknown[]): readonly string[] | undefined {
+  if (names.length > MOST_GROUPS) return undefined;
+  const fit = names.filter((name) => typeof name === 'string' && name !== '' && name.length <= LONGEST_GROUP);
+  return [...new Set(fit as string[])].toSorted();
+}

@@ -1,0 +1,79 @@
+/** Answers what the account page asks for a login at an identity provider. */
+import type { Context } from 'koa';
+import type { Logger } from '../../platform/log.ts';
+import type { AccountRefusal } from '../../protocol/account-api.ts';
+import {
+  type BegunLogin,
+  type FinishedBrowserLogin,
+  LOGIN_BEGIN,
+  LOGIN_FINISH,
+  LOGIN_LOGOUT,
+  type LoginList,
+} from '../../protocol/login-api.ts';
+import type { BrowserLogins } from '../identity/directory/browser-logins.ts';
+import { personCredential } from '../identity/directory/counted-people.ts';
+import { DirectoryUnavailable } from '../identity/directory/directory.ts';
+import type { Sessions } from '../identity/sessions.ts';
+import { refuseAccount, unavailableDirectory } from './account.ts';
+import { answerJson, readJson } from './request.ts';
+
+export interface BrowserLoginDependencies {
+  /** Absent if no directory is configured. */
+  readonly browsers: BrowserLogins | undefined;
+  readonly sessions: Sessions;
+  /** Counts a login by its result. */
+  readonly counted: (outcome: 'right' | 'wrong' | 'unavailable') => void;
+  readonly log: Logger;
+}
+
+export function listLogins(context: Context, { browsers }: BrowserLoginDependencies): void {
+  answerJson(context, { logins: browsers?.names ?? [] } satisfies LoginList);
+}
+
+export async function beginLogin(context: Context, { browsers }: BrowserLoginDependencies): Promise<void> {
+  const { login, returnTo } = await readJson(context, LOGIN_BEGIN);
+  await answering(context, login, async () => {
+    const begun = await browsers?.begin(login, returnTo);
+    if (begun === undefined) return refuseAccount(context, wrong('there is no such login'));
+    answerJson(context, begun satisfies BegunLogin);
+  });
+}
+
+export async function finishLogin(context: Context, dependencies: BrowserLoginDependencies): Promise<void> {
+  const { login, query, state, address } = await readJson(context, LOGIN_FINISH);
+  const { browsers, sessions, counted, log } = dependencies;
+  const isAnswered = await answering(context, login, async () => {
+    const finished = await browsers?.finish(login, query, state);
+    counted(finished?.kind === 'done' ? 'right' : 'wrong');
+    if (finished?.kind !== 'done')
+      return refuseAccount(context, wrong(finished?.words ?? 'there is no such login'));
+    const { person, returnTo } = finished;
+    const { name: user } = person;
+    const created = await sessions.create({ user, login, credential: personCredential(person) });
+    log.info({ user, login, address }, 'somebody has logged in to the account page');
+    answerJson(context, { ...created, user, returnTo } satisfies FinishedBrowserLogin);
+  });
+  if (!isAnswered) counted('unavailable');
+}
+
+export async function endLogins(context: Context, { browsers }: BrowserLoginDependencies): Promise<void> {
+  const { login, logout_token: token } = await readJson(context, LOGIN_LOGOUT);
+  if ((await browsers?.logout(login, token)) === true) answerJson(context, { done: true });
+  else refuseAccount(context, wrong('the logout token does not count'));
+}
+
+/** Resolves to false if the directory cannot be asked. */
+async function answering(context: Context, login: string, task: () => Promise<void>): Promise<boolean> {
+  try {
+    await task();
+    return true;
+  } catch (error) {
+    if (!(error instanceof DirectoryUnavailable)) throw error;
+    refuseAccount(context, unavailableDirectory(login));
+    return false;
+  }
+}
+
+function wrong(reason: string): AccountRefusal {
+  return { error: 'WRONG', reasons: [reason] };
+}

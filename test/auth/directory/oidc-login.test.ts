@@ -1,0 +1,137 @@
+import assert from 'node:assert/strict';
+import { fork } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { request } from 'node:http';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
+import { after, test } from 'node:test';
+import { type OidcDirectory, openOidcDirectory } from '../../../src/auth/identity/directory/oidc.ts';
+import type { OidcLogin } from '../../../src/config/login.ts';
+import type { ProviderMessage } from '../../support/fixtures/identity-provider.ts';
+import { type LoggedLine, testLog } from '../../support/test-log.ts';
+
+const CALLBACK = new URL('https://mirror.example/account/login/corp/callback');
+const FIXTURE = path.join(import.meta.dirname, '../../support/fixtures/identity-provider.ts');
+
+const stack = new AsyncDisposableStack();
+after(() => stack.disposeAsync());
+
+const provider = fork(FIXTURE, [CALLBACK.href], { stdio: ['ignore', 'ignore', 'ignore', 'ipc'] });
+stack.defer(async () => {
+  const ended = once(provider, 'exit');
+  provider.disconnect();
+  await ended;
+});
+const [{ issuer }] = await once(provider, 'message');
+
+const directory = await mkdtemp(path.join(tmpdir(), 'hubgate-oidc-'));
+stack.defer(() => rm(directory, { recursive: true }));
+const clientSecretFile = path.join(directory, 'secret');
+await writeFile(clientSecretFile, 'directory-secret\n', { mode: 0o600 });
+
+const LOGIN: OidcLogin = {
+  ...{ kind: 'oidc', name: 'corp', issuer, clientId: 'hubgate', clientSecretFile },
+  ...{ user: [{ claim: ['preferred_username'] }], groups: ['groups'], confirm: 900_000, offline: 86_400_000 },
+};
+const log: LoggedLine[] = [];
+const oidc: OidcDirectory = stack.use(openOidcDirectory({ login: LOGIN, log: testLog(log) }));
+
+async function tell(message: ProviderMessage): Promise<void> {
+  const done = once(provider, 'message');
+  provider.send(message);
+  await done;
+}
+
+async function person(sub: string, claims: Readonly<Record<string, unknown>>): Promise<void> {
+  await tell({ kind: 'person', person: { sub, claims } });
+  await tell({ kind: 'login', sub });
+}
+
+/** Follows the provider's redirects as a browser does, until it leads back to the mirror. */
+async function browse(location: string): Promise<URL> {
+  const cookies = new Map<string, string>();
+  let url = new URL(location);
+  for (let step = 0; step < 10; step++) {
+    const cookie = [...cookies].map(([name, value]) => `${name}=${value}`).join('; ');
+    const asked = request(url, { headers: { cookie } }).end();
+    const [response] = await once(asked, 'response');
+    response.resume();
+    for (const text of response.headers['set-cookie'] ?? []) {
+      const [, name = '', value = ''] = /^([^=]+)=([^;]*)/.exec(text) ?? [];
+      cookies.set(name, value);
+    }
+    assert.ok(response.headers.location, `${url.pathname} answers ${response.statusCode}`);
+    url = new URL(response.headers.location, url);
+    if (url.host === CALLBACK.host) return url;
+  }
+  return assert.fail('the provider leads nowhere');
+}
+
+async function login() {
+  const { location, pending } = await oidc.begin(CALLBACK);
+  return { pending, back: await browse(location) };
+}
+
+async function personOf({ pending, back }: Awaited<ReturnType<typeof login>>) {
+  const answer = await oidc.finish(back, pending);
+  assert.ok('person' in answer, JSON.stringify(answer));
+  return answer.person;
+}
+
+test('a person logs in with PKCE, and the claims give the name and the groups', async () => {
+  await person('sub-1', { preferred_username: 'ana', groups: ['payments', 'ops', 'payments'] });
+  const { pending, back } = await login();
+  const said = await personOf({ pending, back });
+  const { stableId, name, groups } = said;
+  assert.deepEqual(
+    { stableId, name, groups },
+    { stableId: 'sub-1', name: 'ana', groups: ['ops', 'payments'] },
+  );
+  assert.ok(said.refreshToken);
+  const again = await oidc.finish(back, pending);
+  assert.match(JSON.stringify(again), /was finished already/);
+});
+
+test('an answer with another state, nonce, verifier or issuer is refused', async () => {
+  await person('sub-1', { preferred_username: 'ana', groups: [] });
+  for (const key of ['state', 'nonce', 'verifier'] as const) {
+    const { pending, back } = await login();
+    const other = (await oidc.begin(CALLBACK)).pending[key];
+    assert.ok('refused' in (await oidc.finish(back, { ...pending, [key]: other })), key);
+  }
+  const { pending, back } = await login();
+  back.searchParams.set('iss', 'https://elsewhere.example');
+  assert.ok('refused' in (await oidc.finish(back, pending)));
+  const refused = new URL(
+    `${CALLBACK.href}?error=access_denied&state=${pending.state}&iss=${encodeURIComponent(issuer)}`,
+  );
+  assert.deepEqual(await oidc.finish(refused, pending), {
+    refused: 'the identity provider refused the login',
+  });
+});
+
+test('a refresh says what has changed, and a no is told from silence', async () => {
+  await person('sub-2', { preferred_username: 'bo', groups: ['payments'] });
+  const first = await personOf(await login());
+  await person('sub-2', { preferred_username: 'bob', groups: [] });
+  const second = await oidc.refresh(first.refreshToken ?? '', 'sub-2');
+  assert.ok(second !== 'refused');
+  assert.deepEqual([second.name, second.groups], ['bob', []]);
+  await assert.rejects(oidc.refresh(second.refreshToken ?? '', 'sub-1'), /somebody else/);
+  assert.equal(await oidc.refresh('made-up', 'sub-2'), 'refused');
+  await using silent = openOidcDirectory({
+    login: { ...LOGIN, issuer: 'http://127.0.0.1:1' },
+    log: testLog([]),
+  });
+  await assert.rejects(silent.refresh('any', 'sub-2'), { name: 'DirectoryUnavailable' });
+});
+
+test('a claim that is missing or too long a list means no groups', async () => {
+  await person('sub-3', { preferred_username: 'cy' });
+  assert.deepEqual((await personOf(await login())).groups, []);
+  const many = Array.from({ length: 1_001 }, (_, index) => `g${index}`);
+  await person('sub-4', { preferred_username: 'di', groups: many });
+  assert.deepEqual((await personOf(await login())).groups, []);
+  assert.ok(log.some(({ msg }) => msg.includes('too many groups')));
+});

@@ -1,0 +1,169 @@
+/** Logins by LDAP, with Debian's slapd. */
+import assert from 'node:assert/strict';
+import { writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
+import { after, before, test } from 'node:test';
+import { imageOf } from '../support/image.ts';
+import { waitFor } from '../support/wait-for.ts';
+import { type Mirror, withMirror } from '../support/with-mirror.ts';
+import { BIND_DN, BIND_PASSWORD, PEOPLE, type Slapd, startSlapd } from './support/slapd.ts';
+
+const PAY = '/v2/acme/pay/manifests/latest';
+const PASSWORD = 'p4ssword of a person';
+const INJECTIONS = [
+  '*',
+  'an*',
+  'zoe)(uid=*',
+  '*)(uid=*))(|(uid=*',
+  'zoe)(|(objectClass=*',
+  '*)(|(&',
+  'zoe\\2a',
+  'zoe\0',
+  '(uid=zoe)',
+  `uid=zoe,${PEOPLE}`,
+  'zoe)(!(uid=x',
+  '\\',
+];
+
+let slapd: Slapd;
+let secret: string;
+const stack = new AsyncDisposableStack();
+
+before(async () => {
+  slapd = stack.use(await startSlapd());
+  secret = path.join(slapd.directory, 'secret');
+  await writeFile(secret, `${BIND_PASSWORD}\n`, { mode: 0o600 });
+  for (const name of ['zoe', 'cy', 'di', 'ed']) await slapd.addPerson(name, PASSWORD);
+  await slapd.setMembers('payments', ['zoe', 'cy', 'di']);
+});
+
+after(() => stack.disposeAsync());
+
+type Scope = Parameters<typeof withMirror>[0];
+
+function mirror(scope: Scope, ldap: Readonly<Record<string, unknown>> = {}): Promise<Mirror> {
+  const common = { people: PEOPLE, bindDn: BIND_DN, bindPasswordFile: secret, ca: slapd.ca };
+  return withMirror(scope, {
+    policy: 'allow: [{ id: pay, pull: acme/pay, to: "group:corp/payments", private: true }]',
+    privateImages: { 'acme/pay': imageOf() },
+    configuration: {
+      login: {
+        corp: { ldap: { url: slapd.tlsUrl, passwords: 'everywhere', ...common, ...ldap }, confirm: '60s' },
+      },
+    },
+  });
+}
+
+async function token({ hubgate }: Mirror, user: string, password = PASSWORD) {
+  const { status, body } = await hubgate.ask('/token?scope=repository:acme/pay:pull', { user, password });
+  return { status, ...JSON.parse(body.toString()) };
+}
+
+for (const [kind, more] of [
+  ['ldaps', () => ({ url: slapd.tlsUrl })],
+  ['STARTTLS', () => ({ url: slapd.url, startTls: true })],
+] as const) {
+  test(`${kind}: a person logs in with the password of the directory, and has its groups`, async (t) => {
+    const running = await mirror(t, more());
+    const { status, token: issued } = await token(running, 'zoe');
+    assert.equal(status, 200);
+    assert.equal((await running.hubgate.ask(PAY, { token: issued })).status, 200);
+    assert.equal((await token(running, 'zoe', 'wrong')).status, 401);
+    assert.equal((await token(running, 'nobody')).status, 401);
+    const ed = await token(running, 'ed');
+    assert.deepEqual([ed.status, ed.scope], [200, '']);
+  });
+
+  test(`${kind}: a directory with a certificate of another authority is not used`, async (t) => {
+    const running = await mirror(t, { ...more(), ca: slapd.otherCa });
+    const { status, errors } = await token(running, 'zoe');
+    assert.equal(status, 503);
+    assert.match(errors[0].message, /the directory corp does not answer/);
+  });
+}
+
+test('no text in the place of a name or a password is more than that', async (t) => {
+  const running = await mirror(t);
+  for (const name of INJECTIONS) assert.equal((await token(running, name)).status, 401, name);
+  for (const password of ['', '*', '\0']) assert.equal((await token(running, 'zoe', password)).status, 401);
+  // Not even the delays for wrong guesses at this name are a lock.
+  assert.equal((await token(running, 'zoe')).status, 200);
+});
+
+test('of two entries with the same name nobody logs in', async (t) => {
+  const running = await mirror(t);
+  await slapd.addPerson('twin', PASSWORD);
+  assert.equal((await token(running, 'twin')).status, 200);
+  await slapd.addPerson('twin', PASSWORD, { ou: 'twice' });
+  await running.hubgate.restartAuth();
+  assert.equal((await token(running, 'twin')).status, 401);
+});
+
+test('passwords are accepted on the account page alone, unless the configuration says everywhere', async (t) => {
+  const running = await mirror(t, { passwords: 'console' });
+  assert.equal((await token(running, 'zoe')).status, 401);
+});
+
+test('a membership and an entry that are removed count no longer after the next confirmation', async (t) => {
+  const running = await mirror(t);
+  const { hubgate } = running;
+  const { token: cy } = await token(running, 'cy');
+  const { token: di } = await token(running, 'di');
+  for (const issued of [cy, di]) assert.equal((await hubgate.ask(PAY, { token: issued })).status, 200);
+  await slapd.setMembers('payments', ['zoe']);
+  await slapd.removePerson('di');
+  hubgate.ahead += 61_000;
+  await hubgate.reloadAuth();
+  await waitFor(async () => (await hubgate.ask(PAY, { token: cy })).status === 403);
+  await waitFor(async () => (await hubgate.ask(PAY, { token: di })).status === 401);
+});
+
+test('people go on while the directory is away, and new logins are told so', async (t) => {
+  const running = await mirror(t);
+  const { hubgate } = running;
+  const { token: issued } = await token(running, 'zoe');
+  await slapd.stop();
+  try {
+    hubgate.ahead += 61_000;
+    await hubgate.reloadAuth();
+    assert.equal((await hubgate.ask(PAY, { token: issued })).status, 200);
+    assert.equal((await token(running, 'ed')).status, 503);
+    assert.equal((await hubgate.ask('/token', { user: 'ana' })).status, 200);
+    assert.match(await metrics(running), /hubgate_directory_up\{login="corp"\} 0/);
+  } finally {
+    await slapd.start();
+  }
+  assert.match(JSON.stringify(hubgate.log), /the directory cannot be asked/);
+  assert.doesNotMatch(JSON.stringify(hubgate.log), new RegExp(`${PASSWORD}|${BIND_PASSWORD}`));
+});
+
+async function metrics({ hubgate }: Mirror): Promise<string> {
+  const response = await fetch(`http://127.0.0.1:${hubgate.adminPort}/metrics`);
+  return response.text();
+}
+
+test('ten thousand people are confirmed within 30 s, for at most 5 % of the time', async (t) => {
+  const running = await mirror(t);
+  const { hubgate } = running;
+  const count = 10_000;
+  await slapd.addMany(count);
+  {
+    using database = new DatabaseSync(hubgate.paths.authState);
+    database.exec('BEGIN IMMEDIATE');
+    const put = database.prepare('INSERT INTO person VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)');
+    for (const [name, stableId] of await slapd.stableIds('many-'))
+      put.run(name, 'corp', stableId, '[]', 1, null, null, null, null);
+    database.exec('COMMIT');
+  }
+  const [began, cpu] = [performance.now(), process.cpuUsage()];
+  await hubgate.reloadAuth();
+  const took = performance.now() - began;
+  const { user, system } = process.cpuUsage(cpu);
+  t.diagnostic(`${count} people: ${Math.round(took)} ms, CPU ${Math.round((user + system) / 1000)} ms`);
+  await using state = hubgate.openState();
+  assert.ok((await state.people()).every(({ confirmedAt }) => confirmedAt > 1));
+  assert.ok(took < 30_000, `${took} ms`);
+  // A round every 15 minutes.
+  assert.ok((user + system) / 1000 < 0.05 * 15 * 60_000);
+});
