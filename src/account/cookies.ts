@@ -1,4 +1,4 @@
-import { SESSION_COOKIE } from '../protocol/account-page.ts';
+import { LOGIN_COOKIE, SESSION_COOKIE } from '../protocol/account-page.ts';
 import { REQUEST_LENGTHS } from './limits.ts';
 
 /** The form of what auth makes: 256 bits in base64url. */
@@ -20,6 +20,22 @@ function cookieValue(cookies: string | undefined, name: string): string | undefi
     .map((one) => one.trim())
     .filter((one) => one.startsWith(`${name}=`));
   return values.length === 1 ? values[0]?.slice(name.length + 1) : undefined;
+}
+
+/** Returns what the browser keeps while somebody logs in at an identity provider. */
+export function loginCookieIn(cookies: string | undefined): string | undefined {
+  return cookieValue(cookies, LOGIN_COOKIE);
+}
+
+/** The provider leads the browser back from another site, and only a cookie that is lax comes along then. */
+const LAX = 'Path=/; Secure; HttpOnly; SameSite=Lax';
+
+export function loginCookie(state: string): string {
+  return `${LOGIN_COOKIE}=${state}; ${LAX}; Max-Age=600`;
+}
+
+export function endedLoginCookie(): string {
+  return `${LOGIN_COOKIE}=; ${LAX}; Max-Age=0`;
 }
 
 /** A page of another site never makes a browser send this cookie, and no program of a page can read it. */

@@ -1,10 +1,12 @@
 /** The pages, by method and path. Each page that needs a login gets a session that auth has just confirmed. */
 import { QueueFullError } from '../platform/scheduling/fair-queue.ts';
 import { CREATED_SESSION, CREATED_TOKEN, DONE, OWN_TOKENS, SHOWN_SESSION } from '../protocol/account-api.ts';
+import { LOGIN_LIST } from '../protocol/login-api.ts';
 import type { AccountRequest } from './account-request.ts';
 import { type AccountAnswer, pageAnswer, redirectTo } from './answer.ts';
 import { endedSessionCookie, sessionCookie } from './cookies.ts';
 import { decideDeviceApproval, showDeviceApproval } from './device-approval.ts';
+import { answerDirectoryLogin } from './directory-login.ts';
 import { activityPage } from './pages/activity.ts';
 import { connectPage } from './pages/connect.ts';
 import { loginPage } from './pages/login.ts';
@@ -53,6 +55,8 @@ export async function answerAccount(
   const method = request.method === 'HEAD' ? 'GET' : request.method;
   const key = `${method} ${request.path}`;
   const { host } = dependencies.mirror;
+  const ofDirectory = await answerDirectoryLogin({ ...request, method }, dependencies);
+  if (ofDirectory !== undefined) return ofDirectory;
   // Nothing is done for a page of another site, whatever cookies it can make a browser send.
   if (method !== 'GET' && !isSameOrigin(request.headers))
     return pageAnswer(
@@ -87,9 +91,15 @@ function askToLogIn({ method, path, query }: AccountRequest): AccountAnswer {
   return redirectTo(`/account/login?to=${encodeURIComponent(returnTo)}`, [endedSessionCookie()]);
 }
 
-async function showLogin({ query }: AccountRequest, { mirror }: AccountDependencies): Promise<AccountAnswer> {
+async function showLogin(
+  { query }: AccountRequest,
+  { auth, mirror }: AccountDependencies,
+): Promise<AccountAnswer> {
   const returnTo = parseReturnTo(query.get('to'));
-  return pageAnswer(loginPage({ host: mirror.host, returnTo, links: [] }));
+  const listed = await auth.ask('/login/list', {}, LOGIN_LIST);
+  const names = 'refused' in listed ? [] : listed.value.logins;
+  const links = names.map((name) => ({ name }));
+  return pageAnswer(loginPage({ host: mirror.host, returnTo, links }));
 }
 
 async function logIn(request: AccountRequest, dependencies: AccountDependencies): Promise<AccountAnswer> {
