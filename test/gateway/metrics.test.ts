@@ -6,6 +6,7 @@ import { createServer } from 'node:net';
 import path from 'node:path';
 import { beforeEach, test } from 'node:test';
 import { ensureServerCertificate } from '../../src/pki/local-ca.ts';
+import { AUDITED_ACTIONS } from '../../src/registry/action.ts';
 import type { FakeHub } from '../support/fake-hub.ts';
 import { ask } from '../support/http.ts';
 import { imageOf, type TestImage } from '../support/image.ts';
@@ -79,6 +80,13 @@ test('pulls are counted by what was asked for, how they were decided, and how th
   const sent =
     2 * image.bytes.length + 2 * 5_000 + JSON.stringify({ name: 'library/alpine', tags: ['latest'] }).length;
   assert.deepEqual(kinds, [2, 1, 1, 2, 1, 1, 1, 2, 5, 1, 1, 3, 3, sent, 1, 100, 0, undefined]);
+});
+
+test('every action is counted from zero, so that the first refusal is seen as an increase', async () => {
+  const scraped = await scrape(hubgate.adminPort);
+  for (const action of AUDITED_ACTIONS)
+    for (const decision of ['allow', 'deny'])
+      assert.equal(scraped.value('hubgate_decisions_total', { action, decision }), 0, action);
 });
 
 test('logins are counted by what was shown and what came of it, without a name', async () => {

@@ -7,6 +7,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Meters } from '../../platform/metrics.ts';
 import type { AuditLine } from '../../protocol/audit-line.ts';
 import { CACHE_STATES } from '../../protocol/core-api.ts';
+import { AUDITED_ACTIONS } from '../../registry/action.ts';
 import type { Audit } from '../audit/audit.ts';
 
 export interface RequestMeters {
@@ -118,7 +119,7 @@ function countLines(meters: Meters): (line: AuditLine) => void {
   );
   const bytes = meters.counter('hubgate_sent_bytes_total', 'Bytes that were sent of these', ['cache']);
   // Counters begin at zero, so that Prometheus also sees their first increase.
-  for (const action of ['pull', 'tags', 'token'])
+  for (const action of AUDITED_ACTIONS)
     for (const decision of ['allow', 'deny']) decisions.inc({ action, decision }, 0);
   for (const counter of [pulls, bytes]) for (const cache of CACHES) counter.inc({ cache }, 0);
   return ({ action, decision, cache, bytes: sent }) => {
