@@ -1,6 +1,20 @@
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
+import path from 'node:path';
 import { test } from 'node:test';
 import { demo } from '../../tools/demo.ts';
+import { demoPicture } from '../../tools/demo-picture.ts';
+import { drawTerminal } from '../../tools/terminal-picture.ts';
+
+const PICTURE = path.join(import.meta.dirname, '../../docs/demo.svg');
+
+/** Removes what differs from run to run. */
+function constant(picture: string): string {
+  return picture
+    .replace(/sha256:[0-9a-f]+/g, 'sha256:…')
+    .replace(/localhost:\d+/g, 'localhost:…')
+    .replace(/\d+ times/g, '… times');
+}
 
 /** Returns the part of the text that follows a heading. */
 function part(text: string, heading: string): string {
@@ -28,7 +42,17 @@ test('the demonstration shows a pull, a pull from the cache, a private image, a 
   const ofDeny = part(text, 'A deny');
   assert.match(ofDeny, /403, CentOS is at its end; use debian\n/);
   assert.match(ofDeny, /decided by {2}deny old config\/access\.yaml/);
+  // If this fails, the picture in the README is old: npm run docs:demo.
+  assert.equal(constant(demoPicture(text)), constant(readFileSync(PICTURE, 'utf8')));
   const audit = part(text, 'Who pulled what');
   assert.match(audit, /deny +403 +user:bo .*docker\.io\/library\/centos:latest/);
   assert.match(audit, /allow +200 +user:bo .*docker\.io\/acme\/pay-api:latest/);
+});
+
+test('a picture of a terminal shows its text as it is, and shortens long lines', () => {
+  const picture = drawTerminal(`$ a <b> & "c"\n  GET /v2/   404, none\n${'x'.repeat(200)}\n`, 'a & b');
+  assert.match(picture, /<title>a &amp; b<\/title>/);
+  assert.match(picture, /fill="#e6e9f0">\$ a &lt;b&gt; &amp; "c"<\/text>/);
+  assert.match(picture, /fill="#f7768e"> {2}GET \/v2\/ {3}404, none<\/text>/);
+  assert.match(picture, />x{103}…<\/text>/);
 });
