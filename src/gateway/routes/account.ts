@@ -20,6 +20,7 @@ import {
 } from '../../protocol/account-page.ts';
 import type { AccountClient } from '../clients/account-client.ts';
 import { type AddressOf, addressKey } from '../http/client-address.ts';
+import { endEarly } from '../http/early-refusal.ts';
 import { ClientGone } from '../http/response-body.ts';
 import { ACCOUNT_REQUESTS } from '../limits.ts';
 
@@ -59,8 +60,11 @@ export async function handOverAccount(
     throw new ClientGone();
   });
   if (body === undefined) {
-    response.setHeader('connection', 'close');
-    return sendText(response, 413, 'This form is too long.\n');
+    // The client reads the refusal only if the rest of its form is not answered by a reset.
+    if (!request.complete) response.setHeader('connection', 'close');
+    response.writeHead(413, { ...PLAIN_TEXT, ...ENFORCED });
+    response.write('This form is too long.\n');
+    return endEarly(request, response);
   }
   const { account, addressOf, log } = dependencies;
   const address = addressOf(request);
@@ -82,6 +86,7 @@ export async function handOverAccount(
   }
 }
 
+const PLAIN_TEXT = { 'content-type': 'text/plain; charset=utf-8' };
 const METHODS = new Set(['GET', 'HEAD', 'POST']);
 const BUSY = 'Too many requests for the account page at the moment. Try again in a minute.\n';
 const DOWN =
@@ -121,8 +126,7 @@ function passOn({ statusCode, headers, text }: TextAnswer, response: ServerRespo
 }
 
 function sendText(response: ServerResponse, status: number, text: string): void {
-  const type = { 'content-type': 'text/plain; charset=utf-8' };
-  response.writeHead(status, { ...type, ...ENFORCED, 'content-length': Buffer.byteLength(text) });
+  response.writeHead(status, { ...PLAIN_TEXT, ...ENFORCED, 'content-length': Buffer.byteLength(text) });
   response.end(text);
 }
 
