@@ -27,6 +27,8 @@ RUN rm -rf /usr/local/lib/node_modules /usr/local/bin/npm /usr/local/bin/npx /us
 COPY --from=dependencies /opt/hubgate/node_modules node_modules
 COPY package.json ./
 COPY src src
+# The credential helper, which the account page gives to laptops.
+COPY bin bin
 # The pages that --help names.
 COPY docs docs
 RUN ln -s ../../../opt/hubgate/src/bin/hubgate.ts /usr/local/bin/hubgate

@@ -69,6 +69,10 @@ const HELP: Readonly<Record<string, VerbHelp>> = {
       'client-config kubernetes --service-accounts --out cluster-7',
     ],
   },
+  login: {
+    page: 'laptops.md',
+    examples: ['login mirror.corp', 'login mirror.corp --ca ca.crt', 'login mirror.corp --keychain none'],
+  },
   schema: { page: 'configuration.md', examples: ['schema config', 'schema access'] },
   migrate: { page: 'migrate.md', examples: ['migrate config.yml', 'migrate auth_config.yml'] },
   completion: {

@@ -92,6 +92,10 @@ export const OPTIONS = {
   strict: flag('--strict', 'close the way around the mirror, where the client can'),
   serviceAccounts: flag('--service-accounts', 'let each pod of a cluster pull as its own service account'),
   showSecrets: flag('--show-secrets', 'print keys and tokens too'),
+  ca: text('--ca <file>', 'the certificate of the mirror’s CA'),
+  caSha256: text('--ca-sha256 <fingerprint>', 'take the CA from the mirror, if it has this SHA-256'),
+  machine: text('--machine <name>', 'the name of the token (default: the name of this machine)'),
+  keychain: text('--keychain <name>', 'the keychain of docker, such as pass; none: a file of this user'),
   days: textOr('--days <number>', 'the number of days that it is valid', '365'),
   csr: text('--csr <file>', 'a certificate request, if the key was made elsewhere'),
   sinceADay: textOr(

@@ -141,6 +141,16 @@ export const MIRROR_VERBS: readonly Verb[] = [
     },
   }),
   verb({
+    usage: 'login <host>',
+    description: 'log docker and podman on this machine in to a mirror, without a stored password',
+    options: ['ca', 'caSha256', 'machine', 'keychain'],
+    load: async () => {
+      const { logInToMirror } = await import('../../commands/login.ts');
+      return ({ names: [host = ''], options, environment, terminal }) =>
+        logInToMirror(host, options, environment, terminal);
+    },
+  }),
+  verb({
     usage: 'client-config',
     description: 'issue and write what a client needs',
     argument: () => new Argument('<client>', 'the kind of client').choices(CLIENT_NAMES),

@@ -1,0 +1,125 @@
+import assert from 'node:assert/strict';
+import { chmod, mkdir, readFile, stat, writeFile } from 'node:fs/promises';
+import path from 'node:path';
+import { test } from 'node:test';
+import packageJson from '../../package.json' with { type: 'json' };
+import { type Laptop, makeLaptop } from '../support/credential-helper.ts';
+
+const HOST = 'mirror.corp:8443';
+const RECORD = '.config/hubgate/logins/mirror.corp%3A8443.json';
+const NOT_FOUND = 'credentials not found in native keychain';
+
+function given(server: string, secret = 's3cret'): string {
+  return JSON.stringify({ ServerURL: server, Username: 'ana', Secret: secret });
+}
+
+/** A keychain as docker's helpers are: a program that stores a text by its name. `broken` keeps nothing. */
+async function addKeychain({ programs }: Laptop, name: string, kept: string): Promise<void> {
+  const script = `#!/bin/sh
+case $1 in
+  store) ${kept} ;;
+  get) cat "$HOME/keychain" 2> /dev/null || exit 1 ;;
+  erase) rm "$HOME/keychain" ;;
+esac
+`;
+  const file = path.join(programs, `docker-credential-${name}`);
+  await writeFile(file, script);
+  await chmod(file, 0o755);
+}
+
+test('what docker login stores, only its user can read, and get answers it, whatever the name looks like', async () => {
+  await using laptop = await makeLaptop();
+  const stored = await laptop.call(['store'], given(`https://${HOST}/v2/`));
+  assert.deepEqual(stored, { code: 0, stdout: '', stderr: '' });
+  for (const server of [HOST, `https://${HOST}`, `https://${HOST.toUpperCase()}/v1/`, `${HOST}\n`]) {
+    const { code, stdout } = await laptop.call(['get'], server);
+    assert.equal(code, 0, stdout);
+    assert.deepEqual(JSON.parse(stdout), { ServerURL: server.trim(), Username: 'ana', Secret: 's3cret' });
+  }
+  const file = path.join(laptop.home, RECORD);
+  assert.equal((await stat(file)).mode & 0o777, 0o600);
+  assert.equal((await stat(path.dirname(file))).mode & 0o777, 0o700);
+  assert.deepEqual(JSON.parse((await laptop.call(['list'])).stdout), { [HOST]: 'ana' });
+});
+
+test('a login that is not there is answered as docker expects it, and may be erased twice', async () => {
+  await using laptop = await makeLaptop();
+  for (const server of [HOST, '', 'no host', 'http://mirror.corp', '../../etc/passwd', 'mirror.corp/../x'])
+    assert.deepEqual(await laptop.call(['get'], server), { code: 1, stdout: `${NOT_FOUND}\n`, stderr: '' });
+  await laptop.call(['store'], given(HOST));
+  for (let time = 0; time < 2; time++)
+    assert.deepEqual(await laptop.call(['erase'], HOST), { code: 0, stdout: '', stderr: '' });
+  assert.equal((await laptop.call(['get'], HOST)).code, 1);
+  assert.deepEqual(JSON.parse((await laptop.call(['list'])).stdout), {});
+});
+
+test('a password that docker login stored is not sent to a mirror to be revoked', async () => {
+  await using laptop = await makeLaptop();
+  // Nobody listens there, so a request would fail.
+  await laptop.call(['store'], given('localhost:1'));
+  assert.deepEqual(await laptop.call(['erase'], 'localhost:1'), { code: 0, stdout: '', stderr: '' });
+});
+
+test('where docker has a keychain, the secret is there and in no file; erase takes it out', async () => {
+  await using laptop = await makeLaptop();
+  await addKeychain(laptop, 'secretservice', 'exit 1');
+  await addKeychain(laptop, 'pass', 'cat > "$HOME/keychain"');
+  await laptop.call(['store'], given(HOST));
+  const record = await readFile(path.join(laptop.home, RECORD), 'utf8');
+  assert.doesNotMatch(record, /s3cret/);
+  assert.equal(JSON.parse(record).keychain, 'pass');
+  const kept = JSON.parse(await readFile(path.join(laptop.home, 'keychain'), 'utf8'));
+  // docker itself would store the login under the bare name.
+  assert.deepEqual([kept.ServerURL, kept.Secret], [`https://${HOST}/hubgate`, 's3cret']);
+  assert.equal(JSON.parse((await laptop.call(['get'], HOST)).stdout).Secret, 's3cret');
+  await laptop.call(['erase'], HOST);
+  await assert.rejects(stat(path.join(laptop.home, 'keychain')));
+});
+
+test('a keychain that keeps nothing is not believed', async () => {
+  await using laptop = await makeLaptop();
+  await addKeychain(laptop, 'pass', 'cat > /dev/null');
+  await laptop.call(['store'], given(HOST));
+  assert.equal(JSON.parse((await laptop.call(['get'], HOST)).stdout).Secret, 's3cret');
+});
+
+test('a keychain that is locked later is named', async () => {
+  await using laptop = await makeLaptop();
+  await addKeychain(laptop, 'pass', 'cat > "$HOME/keychain"');
+  await laptop.call(['store'], given(HOST));
+  await addKeychain(laptop, 'pass', 'exit 1');
+  await writeFile(path.join(laptop.home, 'keychain'), '');
+  const { code, stdout } = await laptop.call(['get'], HOST);
+  assert.equal(code, 1);
+  assert.match(stdout, /the keychain \(pass\) does not give the login/);
+});
+
+test('a login that has ended says what to do', async () => {
+  await using laptop = await makeLaptop();
+  const file = path.join(laptop.home, RECORD);
+  await mkdir(path.dirname(file), { recursive: true });
+  const record = { host: HOST, username: 'ana', isIssued: true, id: 'x', keychain: null, secret: 'y' };
+  await writeFile(file, JSON.stringify({ ...record, expires: Date.now() - 1 }));
+  const { code, stdout } = await laptop.call(['get'], HOST);
+  assert.equal(code, 1);
+  assert.match(stdout, /your login at mirror\.corp:8443 has ended; run: docker-credential-hubgate login/);
+});
+
+test('the helper says its version, which is that of the package, and how it is used', async () => {
+  await using laptop = await makeLaptop();
+  const { stdout } = await laptop.call(['version']);
+  assert.equal(stdout, `docker-credential-hubgate (Hubgate) v${packageJson.version}\n`);
+  for (const args of [[], ['constructor'], ['--help']]) {
+    const { code, stderr } = await laptop.call(args);
+    assert.equal(code, 2);
+    assert.match(stderr, /login HOST/);
+  }
+  for (const args of [['login'], ['login', HOST, '--other', 'x'], ['login', HOST, '--ca']])
+    assert.equal((await laptop.call(args)).code, 1);
+});
+
+test('what is no JSON is no login', async () => {
+  await using laptop = await makeLaptop();
+  for (const input of ['', 'x', '{}', '[]', 'null', given('http://mirror.corp')])
+    assert.equal((await laptop.call(['store'], input)).code, 1, input);
+});
