@@ -308,8 +308,11 @@ async function deviceToken(host, ca, machine) {
   );
   const end = Date.now() + body.expires_in * 1000;
   let interval = Math.max(1, Number(body.interval) || 5) * 1000;
+  // A browser that is logged in already may answer at once.
+  let pause = 1000;
   while (Date.now() < end) {
-    await new Promise((resolve) => setTimeout(resolve, interval));
+    await new Promise((resolve) => setTimeout(resolve, pause));
+    pause = interval;
     const form = { grant_type: GRANT, device_code: code };
     const answer = await askMirror(host, { target: '/account/device/token', form, ca }).catch((error) => {
       if (error instanceof Refused) throw error;
@@ -318,8 +321,10 @@ async function deviceToken(host, ca, machine) {
     });
     if (answer.status === 200 && typeof answer.body.token === 'string') return answer.body;
     const { error } = answer.body;
-    if (error === 'slow_down') interval += 5000;
-    else if (error === 'access_denied') throw new Refused('the login was refused');
+    if (error === 'slow_down') {
+      interval += 5000;
+      pause = interval;
+    } else if (error === 'access_denied') throw new Refused('the login was refused');
     else if (error !== 'authorization_pending' && answer.status < 500) break;
   }
   throw new Refused('the code has ended; run this again');

@@ -3,7 +3,11 @@ import type { Html } from './html.ts';
 /** What is sent back. The gateway adds the headers that do not depend on the page. */
 export interface AccountAnswer {
   readonly status: number;
-  readonly type?: 'text/html; charset=utf-8' | 'text/css; charset=utf-8' | 'application/json';
+  readonly type?:
+    | 'text/html; charset=utf-8'
+    | 'text/css; charset=utf-8'
+    | 'text/javascript; charset=utf-8'
+    | 'application/json';
   readonly body?: string;
   readonly location?: string;
   readonly cookies?: readonly string[];

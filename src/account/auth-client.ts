@@ -9,7 +9,7 @@ const PEER = 'auth';
 /** The status with which auth refuses. */
 const REFUSED = 400;
 
-export type AuthAnswer<T> = { readonly value: T } | { readonly refused: AccountRefusal };
+export type AuthAnswer<T, Refusal = AccountRefusal> = { readonly value: T } | { readonly refused: Refusal };
 
 export interface AccountAuthClient extends AsyncDisposable {
   /**
@@ -21,21 +21,29 @@ export interface AccountAuthClient extends AsyncDisposable {
     request: object,
     schema: Schema,
   ): Promise<AuthAnswer<z.output<Schema>>>;
+  /** The same for an endpoint that has refusals of its own. */
+  exchange<Schema extends z.ZodType, Refusal extends z.ZodType>(
+    path: string,
+    request: object,
+    schemas: { readonly answer: Schema; readonly refusal: Refusal },
+  ): Promise<AuthAnswer<z.output<Schema>, z.output<Refusal>>>;
 }
 
 export function openAccountAuthClient(socket: string): AccountAuthClient {
   const http: HttpClient = openSocketClient(socket);
+  const exchange: AccountAuthClient['exchange'] = async (path, request, schemas) => {
+    const answer = await askPeer(http, PEER, {
+      ...{ method: 'POST', path, deadline: AUTH_DEADLINE },
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify(request),
+    });
+    return answer.statusCode === REFUSED
+      ? { refused: parseAnswer(PEER, { ...answer, statusCode: 200 }, schemas.refusal) }
+      : { value: parseAnswer(PEER, answer, schemas.answer) };
+  };
   return {
-    async ask(path, request, schema) {
-      const answer = await askPeer(http, PEER, {
-        ...{ method: 'POST', path, deadline: AUTH_DEADLINE },
-        headers: { 'content-type': 'application/json' },
-        body: JSON.stringify(request),
-      });
-      return answer.statusCode === REFUSED
-        ? { refused: parseAnswer(PEER, { ...answer, statusCode: 200 }, ACCOUNT_REFUSAL) }
-        : { value: parseAnswer(PEER, answer, schema) };
-    },
+    exchange,
+    ask: (path, request, answer) => exchange(path, request, { answer, refusal: ACCOUNT_REFUSAL }),
     [Symbol.asyncDispose]: () => http[Symbol.asyncDispose](),
   };
 }

@@ -7,6 +7,7 @@ import { type AccountAnswer, pageAnswer, redirectTo } from './answer.ts';
 import { endedSessionCookie, sessionCookie } from './cookies.ts';
 import { decideDeviceApproval, showDeviceApproval } from './device-approval.ts';
 import { answerDirectoryLogin } from './directory-login.ts';
+import { machineAnswer } from './device-grant.ts';
 import { activityPage } from './pages/activity.ts';
 import { connectPage } from './pages/connect.ts';
 import { loginPage } from './pages/login.ts';
@@ -57,6 +58,8 @@ export async function answerAccount(
   const { host } = dependencies.mirror;
   const ofDirectory = await answerDirectoryLogin({ ...request, method }, dependencies);
   if (ofDirectory !== undefined) return ofDirectory;
+  const forMachine = machineAnswer(key, request, dependencies.auth);
+  if (forMachine !== undefined) return forMachine;
   // Nothing is done for a page of another site, whatever cookies it can make a browser send.
   if (method !== 'GET' && !isSameOrigin(request.headers))
     return pageAnswer(

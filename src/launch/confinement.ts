@@ -57,6 +57,7 @@ function filesOf(role: 'gateway' | 'account', config: Config, paths: HomePaths) 
   const code = [
     path.join(CODE, '*'),
     path.join(ROOT, 'package.json'),
+    path.join(ROOT, 'bin/*'),
     path.join(ROOT, 'node_modules/*'),
     MODULES,
   ];
