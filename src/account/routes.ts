@@ -252,6 +252,8 @@ async function connectMachine(visit: Visit, dependencies: AccountDependencies): 
   const { request, shown, user } = visit;
   const { mirror } = dependencies;
   const client = clientIn(request.form);
+  // Such a machine asks for its token itself.
+  if (client.isApproved === true) return pageAnswer(connectPage({ mirror, user, client }));
   const days = String(Math.max(1, Math.min(90, Math.floor(shown.longestToken / DAY))));
   const label = request.form.get('label') ?? '';
   const created = await makeToken(visit, dependencies, { label, days, pull: '', push: '', from: '' });

@@ -16,10 +16,31 @@ export interface SnippetLogin {
 export interface SnippetClient {
   readonly name: string;
   readonly title: string;
+  /** True if the machine asks for its own token, which somebody approves on this page. */
+  readonly isApproved?: true;
   readonly snippet: (mirror: SnippetMirror, login: SnippetLogin) => string;
 }
 
 export const SNIPPET_CLIENTS: readonly SnippetClient[] = [
+  {
+    name: 'laptop',
+    title: 'Docker and Podman, without a stored password',
+    isApproved: true,
+    snippet: (mirror) => {
+      const program = 'docker-credential-hubgate';
+      const trust = mirror.ca === undefined ? '' : `--cacert /etc/docker/certs.d/${mirror.host}/ca.crt `;
+      return lines(
+        trustIn(mirror, `/etc/docker/certs.d/${mirror.host}`),
+        mirror.ca === undefined
+          ? undefined
+          : `sudo mkdir -p /etc/containers/certs.d && sudo cp -r /etc/docker/certs.d/${mirror.host} /etc/containers/certs.d/`,
+        `curl -fsS ${trust}https://${mirror.host}/account/${program} | sudo tee /usr/local/bin/${program} > /dev/null`,
+        `sudo chmod 755 /usr/local/bin/${program}`,
+        `${program} login ${mirror.host}`,
+        `docker pull ${mirror.host}/library/alpine`,
+      );
+    },
+  },
   {
     name: 'docker',
     title: 'Docker',
