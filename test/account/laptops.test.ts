@@ -6,6 +6,7 @@ import path from 'node:path';
 import { after, test } from 'node:test';
 import { DEVICE_GRANT } from '../../src/auth/limits.ts';
 import { askAuth } from '../support/ask-auth.ts';
+import { Browser } from '../support/browser.ts';
 import { makeAuthority } from '../support/certificates.ts';
 import { type HelperResult, type Laptop, makeLaptop } from '../support/credential-helper.ts';
 import { imageOf } from '../support/image.ts';
@@ -144,12 +145,13 @@ test('everything else in the files of docker and podman stays as it is', async (
 
 test('an unknown certificate is not trusted by itself; the right fingerprint of its CA is', async () => {
   await using laptop = await makeLaptop();
-  const unknown = await laptop.call(['login', HOST]);
+  // Whoever approves such a login sees it succeed, if it is not refused before.
+  const unknown = await logIn(laptop, { user: 'max', flags: [] });
   assert.equal(unknown.code, 1);
   assert.match(unknown.stderr, /does not trust the certificate of localhost/);
   const other = makeAuthority('another');
   const wrong = new X509Certificate(other.cert).fingerprint256;
-  const refused = await laptop.call(['login', HOST, '--ca-sha256', wrong]);
+  const refused = await logIn(laptop, { user: 'max', flags: ['--ca-sha256', wrong] });
   assert.equal(refused.code, 1);
   assert.match(refused.stderr, /not the one that you gave: somebody may be in between/);
   const right = new X509Certificate(hubgate.ca).fingerprint256;
@@ -228,4 +230,18 @@ test('the mirror gives the program to everybody, byte by byte', async () => {
   assert.deepEqual([status, headers['content-type']], [200, 'text/javascript; charset=utf-8']);
   const program = path.join(import.meta.dirname, '../../bin/docker-credential-hubgate.cjs');
   assert.ok(body.equals(await readFile(program)));
+});
+
+test('the page has a text to paste for a laptop, with no token in it, and makes none for it', async () => {
+  const browser = new Browser(hubgate);
+  await browser.logIn('ana');
+  const { text } = await browser.get('/account/connect?client=laptop');
+  assert.match(text, new RegExp(`https://${HOST}/account/docker-credential-hubgate`));
+  assert.match(text, new RegExp(`docker-credential-hubgate login ${HOST}`));
+  const csrf = await browser.csrf();
+  await using state = hubgate.openState();
+  const before = (await state.tokens()).length;
+  const made = await browser.post('/account/connect', { csrf, client: 'laptop', label: 'x' });
+  assert.doesNotMatch(made.text, /hubgate_/);
+  assert.equal((await state.tokens()).length, before);
 });
