@@ -6,7 +6,7 @@ import type { ExitCode, Terminal } from '../launch/terminal.ts';
 /** The program is a file by itself, so that laptops need nothing else of Hubgate. */
 const HELPER = path.join(import.meta.dirname, '../../bin/docker-credential-hubgate.cjs');
 
-export interface LoginOptions {
+export interface MachineLoginOptions {
   /** The file with the certificate of the mirror's CA. */
   readonly ca?: string;
   readonly caSha256?: string;
@@ -18,7 +18,7 @@ export interface LoginOptions {
 /** Logs this machine in to a mirror, as somebody approves it in a browser. */
 export async function logInToMirror(
   host: string,
-  { ca, caSha256, machine, keychain }: LoginOptions,
+  { ca, caSha256, machine, keychain }: MachineLoginOptions,
   env: Readonly<NodeJS.ProcessEnv>,
   { stdout, stderr }: Pick<Terminal, 'stdout' | 'stderr'>,
 ): Promise<ExitCode> {
