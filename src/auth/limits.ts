@@ -231,7 +231,7 @@ export const LDAP = {
   /** The time for each step of a question. Somebody waits for the login, and gateways give up after 14 s. */
   deadline: 3_000,
   /** The people of one search. Active Directory sends at most 1,000 entries. */
-  batch: 500,
+  batch: 100,
   /** The passwords that are checked at a time. Each has two connections of its own. */
   queue: { concurrent: 8, concurrentEach: 2, waiting: 64, waitingEach: 16 },
   /** The longest wait for a place in the queue. */
@@ -270,7 +270,7 @@ export const CONFIRMATION = {
   /** The people of an identity provider who are confirmed at a time. */
   concurrent: 8,
   /** The confirmations that are written together. */
-  together: 100,
+  together: 2_000,
   /** The failures in a row after which a round ends. */
   failures: 3,
   /** A directory that finds none of this many people is not believed. */

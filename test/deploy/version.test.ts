@@ -1,4 +1,4 @@
-/** Everything that names a version of Hubgate names that of package.json. */
+/** What package.json says is what other files say, and what it says in two places is the same. */
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
@@ -27,5 +27,12 @@ test('the lock file, the chart, the images and the changelog name the version of
   assert.deepEqual(
     named,
     PLACES.map(([file]) => [file, packageJson.version]),
+  );
+});
+
+test('the packages carry every package that the program needs', () => {
+  assert.deepEqual(
+    packageJson.bundleDependencies.toSorted(),
+    Object.keys(packageJson.dependencies).toSorted(),
   );
 });
