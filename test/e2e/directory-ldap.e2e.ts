@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { writeFile } from 'node:fs/promises';
 import path from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
 import { after, before, test } from 'node:test';
 import { imageOf } from '../support/image.ts';
 import { waitFor } from '../support/wait-for.ts';
@@ -141,3 +142,27 @@ async function metrics({ hubgate }: Mirror): Promise<string> {
   const response = await fetch(`http://127.0.0.1:${hubgate.adminPort}/metrics`);
   return response.text();
 }
+
+test('ten thousand people are confirmed for at most 5 % of the time', async (t) => {
+  const running = await mirror(t);
+  const { hubgate } = running;
+  const count = 10_000;
+  await slapd.addMany(count);
+  {
+    using database = new DatabaseSync(hubgate.paths.authState);
+    database.exec('BEGIN IMMEDIATE');
+    const put = database.prepare('INSERT INTO person VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)');
+    for (const [name, stableId] of await slapd.stableIds('many-'))
+      put.run(name, 'corp', stableId, '[]', 1, null, null, null, null);
+    database.exec('COMMIT');
+  }
+  const [began, cpu] = [performance.now(), process.cpuUsage()];
+  await hubgate.reloadAuth();
+  const took = performance.now() - began;
+  const { user, system } = process.cpuUsage(cpu);
+  t.diagnostic(`${count} people: ${Math.round(took)} ms, CPU ${Math.round((user + system) / 1000)} ms`);
+  await using state = hubgate.openState();
+  assert.ok((await state.people()).every(({ confirmedAt }) => confirmedAt > 1));
+  // A round every 15 minutes.
+  assert.ok((user + system) / 1000 < 0.05 * 15 * 60_000);
+});

@@ -267,12 +267,17 @@ class SqliteState implements AuthState {
   }
 
   async confirmPeople(login: string, people: readonly ConfirmedPerson[], at: number): Promise<void> {
-    this.#write(
-      `UPDATE person SET confirmed_at = ?, refresh = coalesce(one.value ->> 'refresh', refresh)
-        FROM json_each(?) AS one
-        WHERE name = one.value ->> 'name' AND login = ? AND refused_at IS NULL`,
-      ...[at, JSON.stringify(people), login],
-    );
+    // One statement for all of them reads the whole list for each person of the table.
+    const sql = `UPDATE person SET confirmed_at = ?, refresh = coalesce(?, refresh)
+      WHERE name = ? AND login = ? AND refused_at IS NULL`;
+    this.#database.exec('BEGIN IMMEDIATE');
+    try {
+      for (const { name, refresh } of people) this.#run(sql, at, refresh, name, login);
+      this.#database.exec('COMMIT');
+    } finally {
+      if (this.#database.isTransaction) this.#database.exec('ROLLBACK');
+    }
+    this.#changes.set(this.#changes.current + 1);
   }
 
   async removePerson(name: string): Promise<boolean> {

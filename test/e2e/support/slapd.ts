@@ -26,6 +26,10 @@ export interface Slapd extends AsyncDisposable {
   addPerson(name: string, password: string, more?: { readonly ou?: string }): Promise<void>;
   setMembers(group: string, members: readonly string[]): Promise<void>;
   removePerson(name: string): Promise<void>;
+  /** Adds people `many-0`, `many-1`, … without passwords. */
+  addMany(count: number): Promise<void>;
+  /** Returns the names that begin like this, each with its entryUUID. */
+  stableIds(prefix: string): Promise<readonly (readonly [name: string, stableId: string])[]>;
   stop(): Promise<void>;
   start(): Promise<void>;
 }
@@ -81,6 +85,20 @@ export async function startSlapd(): Promise<Slapd> {
       ),
     removePerson: async (name) => {
       await mustRun('ldapdelete', [...root, `uid=${name},${PEOPLE}`]);
+    },
+    addMany: (count) =>
+      change(
+        'ldapadd',
+        Array.from({ length: count }, (_, index) => personText(`many-${index}`, 'x', 'people')).join('\n'),
+      ),
+    stableIds: async (prefix) => {
+      const filter = `(uid=${prefix}*)`;
+      const output = await mustRun('ldapsearch', [...root, '-LLL', '-b', PEOPLE, filter, 'uid', 'entryUUID']);
+      return output.split('\n\n').flatMap((entry) => {
+        const uid = /^uid: (.*)$/m.exec(entry)?.[1];
+        const id = /^entryUUID: (.*)$/m.exec(entry)?.[1];
+        return uid === undefined || id === undefined ? [] : [[uid, id] as const];
+      });
     },
     stop,
     start,
