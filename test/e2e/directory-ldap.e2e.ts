@@ -130,7 +130,11 @@ test('people go on while the directory is away, and new logins are told so', asy
     assert.equal((await hubgate.ask(PAY, { token: issued })).status, 200);
     assert.equal((await token(running, 'ed')).status, 503);
     assert.equal((await hubgate.ask('/token', { user: 'ana' })).status, 200);
-    assert.match(await metrics(running), /hubgate_directory_up\{login="corp"\} 0/);
+    const text = await metrics(running);
+    assert.match(text, /hubgate_directory_up\{login="corp"\} 0/);
+    assert.match(text, /hubgate_directory_confirm_age_seconds\{login="corp"\} \d/);
+    assert.match(text, /hubgate_people\{state="active"\} \d/);
+    assert.match(text, /hubgate_suspended_tokens \d/);
   } finally {
     await slapd.start();
   }

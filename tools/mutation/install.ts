@@ -121,7 +121,7 @@ export const installMutants: readonly Mutant[] = [
   {
     defence: 'a Node that is too old for the npm package says so, and what to do',
     file: 'bin/hubgate.cjs',
-    find: "const LOWEST = '24.11';",
+    find: "const LOWEST = '24.21';",
     replace: "const LOWEST = '24.0';",
     tests: ['test/commands/launcher.test.ts'],
   },
