@@ -45,8 +45,8 @@ export async function start(options: StartOptions, terminal: Terminal): Promise<
   const readsSecrets = options.role === undefined || options.role === 'core';
   const servesClients = options.role === undefined || options.role === 'gateway';
   const sockets = inheritedSockets(process.env);
-  const isGateway = options.role === 'gateway';
-  const scope = { readsSecrets, servesClients, isGateway, secretsOf: options.role ?? 'all' } as const;
+  const needsNoDatabase = options.role === 'gateway' || options.role === 'account';
+  const scope = { readsSecrets, servesClients, needsNoDatabase, secretsOf: options.role ?? 'all' } as const;
   const config = await loadOrPrint(paths, takeEnvironment(), terminal, scope);
   if (config === undefined) return 2;
   const { faults } = await examineHome(config, paths, { role: options.role, isStart: true });

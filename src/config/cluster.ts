@@ -65,8 +65,8 @@ const CLUSTER = section(CLUSTER_KEYS, {
 interface ClusterContext {
   readonly externalCore: boolean;
   readonly isHosting: boolean;
-  /** True if only a gateway is started, which need not know the database. */
-  readonly isGateway: boolean;
+  /** True if only roles are started that need not know the database: a gateway, or the account page. */
+  readonly needsNoDatabase: boolean;
   /** Returns the absolute path of a file. */
   readonly at: (file: string) => string;
 }
@@ -74,7 +74,7 @@ interface ClusterContext {
 /** Reads the section `cluster`. Returns nothing if the home is no node of a cluster. */
 export function readCluster(
   parts: PartReader,
-  { externalCore, isHosting, isGateway, at }: ClusterContext,
+  { externalCore, isHosting, needsNoDatabase, at }: ClusterContext,
 ): { readonly cluster?: ClusterConfig; readonly node?: string } {
   const given = parts.read(['cluster'], CLUSTER.nullish());
   if (given == null) return {};
@@ -84,7 +84,7 @@ export function readCluster(
     refuse('the registry at core.url is no node of a cluster; remove this section, or core.url');
   if (isHosting)
     refuse('a cluster cannot host repositories yet; remove this section, or hosted, see docs/cluster.md');
-  if (database === undefined && !isGateway)
+  if (database === undefined && !needsNoDatabase)
     refuse('a cluster needs a database; write database: postgres://…');
   const node = given.node ?? hostname().split('.')[0]?.toLowerCase() ?? '';
   if (!NODE.test(node)) refuse(`the host's name "${node}" is no name of a node; write node: mirror-1`);

@@ -34,8 +34,8 @@ export interface Home {
   readonly servesClients?: boolean;
   /** True if a secret file that others can access is a fault, which it is for a start. */
   readonly judgesModes?: boolean;
-  /** True if only a gateway is started. It need not know the database of the cluster. */
-  readonly isGateway?: boolean;
+  /** True if only roles are started that need not know the database of the cluster. */
+  readonly needsNoDatabase?: boolean;
 }
 
 const ANYTHING = z.unknown().optional();
@@ -87,7 +87,7 @@ export async function loadConfig(home: Home): Promise<Parsed<Config>> {
 
 function build(
   parts: PartReader,
-  { directory, readsSecrets, environment, isGateway = false }: Home,
+  { directory, readsSecrets, environment, needsNoDatabase = false }: Home,
 ): Omit<Config, 'federations'> {
   parts.read([], KEYS);
   const { server, tls, egress, core, cache, token, passwords, log } = readSections(parts);
@@ -103,7 +103,7 @@ function build(
   const at = (file: string) => path.resolve(directory, file);
   const externalCore = core.url !== undefined;
   const hosted = readHosted(parts, { externalCore, at });
-  const cluster = readCluster(parts, { externalCore, isHosting: hosted !== undefined, isGateway, at });
+  const cluster = readCluster(parts, { externalCore, isHosting: hosted !== undefined, needsNoDatabase, at });
   return {
     server: {
       ...others,

@@ -12,8 +12,8 @@ import { printLine, type Terminal } from './terminal.ts';
 interface LoadScope {
   readonly readsSecrets: boolean;
   readonly servesClients: boolean;
-  /** True if only a gateway is started or prepared. */
-  readonly isGateway?: boolean;
+  /** True if only roles are started or prepared that need not know the database of the cluster. */
+  readonly needsNoDatabase?: boolean;
   /** The role whose secret files are checked. */
   readonly secretsOf?: Role | 'all';
 }

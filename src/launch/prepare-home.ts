@@ -21,7 +21,7 @@ export async function prepareHome(
 ): Promise<ExitCode> {
   process.umask(0o027);
   const paths = pathsIn(options.home);
-  const scope = { readsSecrets: false, servesClients: false, isGateway: options.role === 'gateway' };
+  const scope = { readsSecrets: false, servesClients: false, needsNoDatabase: options.role === 'gateway' };
   const config = await loadOrPrint(paths, environment, terminal, scope);
   if (config === undefined) return 2;
   const { firstPassword } = await prepareStart(config, paths, {

@@ -416,7 +416,7 @@ test('an object store that is incomplete or unsafe is a fault at its key', async
 test('a gateway that is started alone does not need the database of the cluster; the other roles do', async () => {
   const environment = { HUBGATE_CLUSTER_NODE: 'n1' };
   const home = { directory: '/nowhere', environment, readsSecrets: false };
-  const loaded = await loadConfig({ ...home, isGateway: true });
+  const loaded = await loadConfig({ ...home, needsNoDatabase: true });
   assert.ok('value' in loaded);
   assert.equal(loaded.value.node, 'n1');
   assert.equal(loaded.value.cluster, undefined);

@@ -83,11 +83,11 @@ for (const [name, values] of Object.entries(VALUES)) {
     }
   });
 
-  test(`${name}: three users, and none that writes what another one does`, { skip }, async () => {
+  test(`${name}: four users, and none that writes what another one does`, { skip }, async () => {
     const roles = containersOf(await helm.template(values)).filter(({ name }) =>
-      ['gateway', 'auth', 'core'].includes(name),
+      ['gateway', 'auth', 'core', 'account'].includes(name),
     );
-    assert.equal(new Set(roles.map(({ securityContext }) => securityContext.runAsUser)).size, 3);
+    assert.equal(new Set(roles.map(({ securityContext }) => securityContext.runAsUser)).size, 4);
     const written = roles.flatMap(({ volumeMounts }) =>
       volumeMounts.filter(({ readOnly }) => !readOnly).map((mount) => `${mount.name}/${mount.subPath ?? ''}`),
     );
@@ -99,7 +99,7 @@ for (const [name, values] of Object.entries(VALUES)) {
     const home = await mkdtemp(path.join(directory, 'home-'));
     await mkdir(path.join(home, 'config'));
     await writeFile(path.join(home, 'config/hubgate.yaml'), config?.data?.['hubgate.yaml'] ?? '');
-    const scope = { readsSecrets: false, isGateway: true };
+    const scope = { readsSecrets: false, needsNoDatabase: true };
     const loaded = await loadConfig({ directory: home, environment: {}, ...scope });
     assert.ok('value' in loaded, JSON.stringify(loaded));
     assert.ok(loaded.value.server.names.includes('hubgate.mirrors.svc'));
@@ -229,6 +229,8 @@ test('the pod of few values serves, and an edit of the policy holds', { skip }, 
   await waitFor(async () => (await statusFor('ana', port, ca)) === 200);
   const login = basic(ACCOUNT.username, ACCOUNT.password);
   assert.ok(hub.log.some(({ headers }) => headers.authorization === login));
+  const page = await ask({ tls: true, host: 'localhost', port, path: '/account/', ca, agent: false });
+  assert.deepEqual([page.status, page.headers.location], [303, '/account/login']);
   await pod.write('access', { 'hubgate-access': { 'access.yaml': NOTHING_HERE } });
   await waitFor(async () => (await statusFor('ana', port, ca)) === 403);
   for (const file of ['certs/ca.key', 'data/index.db', 'state/auth.db', 'config/users.yaml'])

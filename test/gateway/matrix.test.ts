@@ -76,8 +76,11 @@ test('every route of the code is among these', () => {
   // Nothing is hosted here, so there are no uploads; test/gateway/push.test.ts asks for those.
   const ofHosted = ['uploads', 'upload'];
   assert.deepEqual(kinds.sort(), [...Object.keys(TARGETS), ...ofHosted].sort());
+  // Browsers alone ask for these; test/account/hand-over.test.ts does.
+  const ofPage = ['/', String.raw`/^\/account(?:\/.*)?$/`];
   const router = serviceRoutes({} as Parameters<typeof serviceRoutes>[0]);
-  assert.deepEqual([...new Set(router.stack.map((layer) => String(layer.path)))].sort(), SERVICES.toSorted());
+  const paths = new Set(router.stack.map((layer) => String(layer.path)));
+  assert.deepEqual([...paths].sort(), [...SERVICES, ...ofPage].sort());
 });
 
 const WITHOUT_SCOPE: readonly Kind[] = ['ping', 'catalog'];
