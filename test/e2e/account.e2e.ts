@@ -87,7 +87,7 @@ async function wholeFlow(page: Page): Promise<void> {
   await page.getByRole('link', { name: 'My pulls' }).click();
   assert.match(String(await page.getByRole('table').textContent()), /docker\.io\/library\/alpine:latest/);
   await page.getByRole('navigation', { name: 'Account' }).getByText('Connect a machine').click();
-  await page.getByRole('link', { name: 'Podman' }).click();
+  await page.getByRole('link', { name: 'Podman, Buildah and Skopeo' }).click();
   await page.getByLabel('Name of the machine').fill('build-7');
   await page.getByRole('button', { name: 'Make a token and show the text' }).click();
   const text = String(await page.getByLabel('The text to paste').textContent());

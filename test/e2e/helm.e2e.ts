@@ -230,7 +230,7 @@ test('the pod of few values serves, and an edit of the policy holds', { skip }, 
   const login = basic(ACCOUNT.username, ACCOUNT.password);
   assert.ok(hub.log.some(({ headers }) => headers.authorization === login));
   const page = await ask({ tls: true, host: 'localhost', port, path: '/account/', ca, agent: false });
-  assert.deepEqual([page.status, page.headers.location], [303, '/account/login']);
+  assert.deepEqual([page.status, page.headers.location], [303, '/account/login?to=%2Faccount%2F']);
   await pod.write('access', { 'hubgate-access': { 'access.yaml': NOTHING_HERE } });
   await waitFor(async () => (await statusFor('ana', port, ca)) === 403);
   for (const file of ['certs/ca.key', 'data/index.db', 'state/auth.db', 'config/users.yaml'])
