@@ -10,6 +10,7 @@ import { freePort } from '../support/free-port.ts';
 import { ask } from '../support/http.ts';
 import { imageOf } from '../support/image.ts';
 import { basic } from '../support/test-hubgate.ts';
+import { waitFor } from '../support/wait-for.ts';
 import { asCommand, furnish, type Places } from './support/as-container.ts';
 import { installBalancers } from './support/balancers.ts';
 import { buildImage, type Image } from './support/image.ts';
@@ -111,7 +112,8 @@ function statusOn({ port }: RunningNode): Promise<number> {
 test('a user of one node pulls on each node, with the one certificate and one pull from the upstream', async () => {
   const [first = assert.fail()] = nodes;
   await first.run('user', 'add', 'ana', '--password-stdin');
-  for (const node of nodes) assert.equal(await statusOn(node), 200);
+  // The other node learns of the user within a second.
+  for (const node of nodes) await waitFor(async () => (await statusOn(node)) === 200);
   const manifests = hub.log.filter(({ method, path: at }) => method === 'GET' && at.includes('/manifests/'));
   assert.equal(manifests.length, 1);
   const status = await first.run('cluster', 'status');
