@@ -36,7 +36,7 @@ RUN ln -s ../../../opt/hubgate/src/bin/hubgate.ts /usr/local/bin/hubgate
 # The home. What of it is kept, and who may do what in it, is for the volumes to say: there is no VOLUME, which would lay an
 # unnamed one over what somebody has mounted above it.
 WORKDIR /hubgate
-RUN mkdir -p config certs state data log run/core run/auth run/gateway && chown -R 1000:1000 .
+RUN mkdir -p config certs state data log run/core run/auth run/gateway run/account && chown -R 1000:1000 .
 
 # The image's own user "node". It runs as any other too; roles apart are users without a name.
 USER 1000:1000

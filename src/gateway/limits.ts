@@ -129,8 +129,11 @@ export const GATEWAY_LIMITS: GatewayLimits = {
 
 /** The bounds on the rest of a body whose request is refused before it has come. */
 export const EARLY_REFUSAL = {
-  /** The most bytes that are still read. Clients notice an answer after a few packets. */
-  mostBytes: 64 * 1024,
+  /**
+   * The most bytes that are still read. A client sends a whole manifest before it looks for an answer, and Go's
+   * reports a connection that closes meanwhile as a broken pipe, even if the answer is there.
+   */
+  mostBytes: 4 * 1024 * 1024 + 64 * 1024,
   /** The milliseconds that a client gets to read the answer. */
   longest: 2_000,
 };

@@ -31,7 +31,17 @@ test('the steps of the Dockerfile make what its command needs, without developme
     assert.ok(!modules.includes(unwanted), unwanted);
   }
   await assert.rejects(access(path.join(image.root, 'usr/local/lib/node_modules')));
-  for (const name of ['config', 'certs', 'state', 'data', 'run/core', 'run/auth', 'run/gateway', 'log'])
+  for (const name of [
+    'config',
+    'certs',
+    'state',
+    'data',
+    'run/core',
+    'run/auth',
+    'run/gateway',
+    'run/account',
+    'log',
+  ])
     assert.equal((await stat(path.join(image.root, 'hubgate', name))).uid, USER, name);
 });
 

@@ -18,7 +18,17 @@ import { mustRun, run, startProcess } from './support/process.ts';
 /** The image's user "node". */
 const USER = 1000;
 /** What the home of a container keeps in volumes, and what else it writes. */
-const WRITABLE = ['config', 'certs', 'state', 'data', 'log', 'run/core', 'run/auth', 'run/gateway'];
+const WRITABLE = [
+  'config',
+  'certs',
+  'state',
+  'data',
+  'log',
+  'run/core',
+  'run/auth',
+  'run/gateway',
+  'run/account',
+];
 
 let directory: string;
 let buildah: Buildah;

@@ -152,6 +152,7 @@ function programLayer({ program }: ImageParts): Entry[] {
     '/run/core',
     '/run/auth',
     '/run/gateway',
+    '/run/account',
   ];
   return [
     ...program.map((entry) => ({ ...entry, path: `${PROGRAM}/${entry.path}` })),

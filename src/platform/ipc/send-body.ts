@@ -68,7 +68,7 @@ class BodySender implements Disposable {
       this.#free.push(piece);
       if (!this.#isOver) this.#body.resume();
     });
-    if (this.#free.length === 0 && this.#pieces === PIECES) this.#body.pause();
+    if (this.#free.length === 0 && this.#pieces >= PIECES) this.#body.pause();
   };
 
   readonly #end = (): void => {
