@@ -10,6 +10,7 @@ const UNITS = path.join(import.meta.dirname, '../../deploy/systemd');
 
 /** The most that `systemd-analyze security` may find exposed, from 0 to 100; Debian's own services have some 90. */
 const EXPOSURE: Readonly<Record<string, number>> = {
+  'hubgate-account.service': 8,
   'hubgate-core.service': 17,
   'hubgate-auth.service': 8,
   'hubgate-gateway.service': 12,
@@ -34,7 +35,7 @@ after(() => rm(directory, { recursive: true }));
 
 test('systemd finds nothing wrong with the units', async () => {
   const units = globSync('*.{service,socket,target}', { cwd: directory });
-  assert.equal(units.length, 6);
+  assert.equal(units.length, 7);
   const said = await mustRun(
     'systemd-analyze',
     ['verify', '--man=no', ...units.map((name) => path.join(directory, name))],
@@ -87,6 +88,7 @@ test('the files for users and directories make the layout that the roles keep ap
     'data 2750 core:gateway',
     'log 750 gateway:gateway',
     'run 755 root:root',
+    'run/account 2750 account:gateway',
     'run/auth 2750 auth:gateway',
     'run/core 2750 core:gateway',
     'run/gateway 750 gateway:gateway',
