@@ -5,6 +5,7 @@ import { connect, createServer, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { after, before, test } from 'node:test';
+import { CLUSTER_SCHEMA } from '../../src/cluster/schema.ts';
 import { type Finding, runAll } from '../../src/commands/doctor/checks.ts';
 import { clusterChecks } from '../../src/commands/doctor/server/cluster.ts';
 import { pathsIn } from '../../src/config/home.ts';
@@ -66,7 +67,12 @@ test('the doctor says what is wrong with the database: its name, its tables, its
     deadline: 10_000,
   });
   await connected.change('UPDATE hubgate.schema_version SET version = version + 2');
-  assert.match(textOf(await examine(database)), /has schema 3, .* runs on 1 and 2: install the release/);
+  assert.match(
+    textOf(await examine(database)),
+    new RegExp(
+      `has schema ${CLUSTER_SCHEMA + 2}, .* runs on ${CLUSTER_SCHEMA} and ${CLUSTER_SCHEMA + 1}: install the release`,
+    ),
+  );
 });
 
 test('the doctor finds nodes that are silent, are not reached, or are others than they say; not those that were stopped', async () => {
