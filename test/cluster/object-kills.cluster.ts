@@ -87,6 +87,13 @@ suite('three nodes with an object store', { skip: await whyNoServer('versitygw')
     return JSON.parse(body.toString()).core?.cluster?.objects ?? {};
   }
 
+  test('the metrics of an object store are those that the documentation names', async () => {
+    const page = await readFile(path.join(import.meta.dirname, '../../docs/monitoring.md'), 'utf8');
+    const { body } = await cluster.node(2).admin('/metrics');
+    const named = (text: string) => new Set(text.match(/\bhubgate_cluster_\w+/g));
+    assert.deepEqual(named(String(body)), named(page));
+  });
+
   test('a core that is killed during an upload uploads after its restart, and downloads nothing again', async () => {
     s3.signal('SIGSTOP');
     try {
