@@ -71,6 +71,18 @@ for (const [name, startServer] of [
       await server?.[Symbol.asyncDispose]();
     });
 
+    test('the content of an upload is closed, even if the upload is given up before it is sent', async () => {
+      const upload = uploadOf(randomBytes(1_000));
+      const content = await upload.open();
+      const gaveUp = new AbortController();
+      const open = async () => {
+        gaveUp.abort();
+        return content;
+      };
+      assert.equal((await store.put('given-up', { ...upload, open }, gaveUp.signal)).kind, 'unavailable');
+      assert.ok(content.destroyed);
+    });
+
     test('an object is put, read from any offset, listed and removed', async () => {
       const bytes = randomBytes(300_000);
       valueIn(await store.put('mirror/blobs/one.1', uploadOf(bytes), patience()));

@@ -76,20 +76,22 @@ export class ObjectStore implements AsyncDisposable {
     const { limits } = this.#options;
     return this.#health.guard(signal, async (guarded) => {
       if (upload.size > limits.single) return this.#parts.put(key, upload, guarded);
-      const answer = await this.#requests.send({
-        operation: 'put',
-        method: 'PUT',
-        key,
-        body: await upload.open(),
-        sha256: upload.sha256,
-        headers: { 'content-length': String(upload.size), ...checksum(upload.sha256) },
-        accepted: [200],
-        patience: limits.stored,
-        signal: guarded,
-      });
-      if (answer.kind !== 'ok') return answer;
-      drop(answer.value);
-      return stored(undefined);
+      const body = (await upload.open()).on('error', () => {});
+      try {
+        const answer = await this.#requests.send({
+          ...{ operation: 'put', method: 'PUT', key, body, sha256: upload.sha256 },
+          headers: { 'content-length': String(upload.size), ...checksum(upload.sha256) },
+          accepted: [200],
+          patience: limits.stored,
+          signal: guarded,
+        });
+        if (answer.kind !== 'ok') return answer;
+        drop(answer.value);
+        return stored(undefined);
+      } finally {
+        // A request that is not sent reads nothing of it, and a file that nobody closes ends the process.
+        body.destroy();
+      }
     });
   }
 
