@@ -184,7 +184,7 @@ export const pushMutants: readonly Mutant[] = [
   {
     defence: 'a body is read no faster than the core takes it',
     file: 'src/platform/ipc/send-body.ts',
-    find: 'if (this.#free.length === 0 && this.#pieces === PIECES) this.#body.pause();',
+    find: 'if (this.#free.length === 0 && this.#pieces >= PIECES) this.#body.pause();',
     replace: '',
     tests: STREAM_TESTS,
   },
