@@ -231,6 +231,13 @@ export const clusterMutants: readonly Mutant[] = [
     tests: ['test/config/load-config.test.ts'],
   },
   {
+    defence: 'the content of an upload that is given up is closed',
+    file: 'src/cluster/objects/object-store.ts',
+    find: 'body.destroy();',
+    replace: '',
+    tests: ['test/cluster/object-store.cluster.ts'],
+  },
+  {
     defence: 'a home without a cluster loads nothing of one',
     file: 'src/core/core.ts',
     find: "import { coreApplication } from './endpoints.ts';",
