@@ -26,7 +26,7 @@ type PullTarget = Pick<AccessQuestion, 'repository' | 'tag'>;
 interface KnownSubject {
   readonly subject: Subject;
   readonly addresses: Iterable<string>;
-  /** What only this subject is compared for, besides the targets of all. */
+  /** The targets that are compared for this subject only, besides those of all subjects. */
   readonly own?: readonly PullTarget[];
 }
 

@@ -1,6 +1,6 @@
 import type { Html } from './html.ts';
 
-/** What is sent back. The gateway adds the headers that do not depend on the page. */
+/** The answer of the page. The gateway adds the headers that do not depend on the page. */
 export interface AccountAnswer {
   readonly status: number;
   readonly type?:

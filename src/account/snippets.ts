@@ -120,7 +120,7 @@ function trustIn({ ca }: SnippetMirror, directory: string): string | undefined {
     : lines(`sudo mkdir -p ${directory}`, heredoc(`sudo tee ${directory}/ca.crt`, [ca.trim()]));
 }
 
-/** For clients that know only the certificates of the machine. The paths are those of Debian and Ubuntu. */
+/** These clients know only the certificates of the machine. The paths are those of Debian and Ubuntu. */
 function trustInSystem({ ca }: SnippetMirror): string | undefined {
   return ca === undefined
     ? undefined

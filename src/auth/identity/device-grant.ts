@@ -101,7 +101,7 @@ export function createDeviceGrant({ state, clock }: DeviceGrantOptions): DeviceG
       if (isTooEarly(hash)) return { kind: 'slow-down' };
       const { machine, decision } = device;
       if (decision === null) return { kind: 'pending' };
-      // Of two polls at the same time, one has removed it.
+      // Another poll at the same time may have removed it.
       if (!(await state.removeDevice(hash))) return { kind: 'expired' };
       return decision.isApproved ? { kind: 'approved', machine, decision } : { kind: 'refused' };
     },

@@ -35,7 +35,7 @@ export class ObjectParts {
     const uploadId = elementText(begun.value, 'UploadId');
     if (uploadId === undefined) return storeUnavailable(`${this.#requests.host} begins no upload`);
     const done = await this.#putParts(key, uploadId, upload, signal);
-    // What is not completed would stay and cost money.
+    // The store keeps the parts of an upload that is not completed, and charges for them.
     if (done.kind !== 'ok') await this.#abort(key, uploadId);
     return done;
   }

@@ -87,7 +87,7 @@ export function createDirectoryPasswords(options: DirectoryPasswordsOptions): Di
       });
   };
 
-  /** What was remembered holds only while the person is the same. */
+  /** A remembered verdict holds only while the person is the same. */
   const remembered = async (memory: string): Promise<StoredPerson | undefined> => {
     const known = cached.get(memory)?.person;
     const current = known && (await state.person(known.name));

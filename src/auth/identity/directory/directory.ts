@@ -1,6 +1,6 @@
-/** What the modules of directories have in common. */
+/** Names what the modules of directories have in common. */
 
-/** What a directory says about a person. */
+/** A person as a directory describes them. */
 export interface DirectoryPerson {
   /** The id that the directory never gives to anybody else. */
   readonly stableId: string;

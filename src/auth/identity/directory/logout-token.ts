@@ -6,7 +6,7 @@ import { isObject } from '../../../platform/object-properties.ts';
 import { OIDC } from '../../limits.ts';
 import type { AskedKeys, IssuerKeys } from '../federation/issuer-keys.ts';
 
-/** Whom a logout token means: somebody, or a session of theirs. */
+/** A logout token names somebody, or one session of theirs. */
 export type LogoutSubject = { readonly sub?: string; readonly sid?: string };
 
 /**

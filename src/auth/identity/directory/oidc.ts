@@ -13,7 +13,7 @@ import { expandSubject } from '../federation/expand-subject.ts';
 import { type DirectoryPerson, DirectoryUnavailable, readGroups } from './directory.ts';
 import { openProviderFetch } from './provider-fetch.ts';
 
-/** What must come back unchanged from the browser. */
+/** The browser must bring these back unchanged. */
 export interface PendingLogin {
   readonly state: string;
   readonly nonce: string;
@@ -189,7 +189,7 @@ async function asking<T>(task: () => Promise<T>): Promise<T> {
     return await task();
   } catch (error) {
     if (error instanceof DirectoryUnavailable) throw error;
-    // What the library says contains no secret and nothing that a person wrote.
+    // The messages of the library contain no secret and nothing that a person wrote.
     const code = error instanceof client.ClientError ? ` (${error.code ?? error.message})` : '';
     const said = error instanceof client.ResponseBodyError ? ` (${error.error})` : code;
     throw new DirectoryUnavailable(`it does not answer as it should${said}`, { cause: error });
