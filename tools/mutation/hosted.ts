@@ -323,8 +323,8 @@ export const hostedMutants: readonly Mutant[] = [
   {
     defence: 'a young file is not taken for an orphan',
     file: COLLECTION,
-    find: 'files.listOlder(clock() - COLLECTION.orphanedAfter)',
-    replace: 'files.listOlder(Number.POSITIVE_INFINITY)',
+    find: 'content.listOlder(clock() - COLLECTION.orphanedAfter)',
+    replace: 'content.listOlder(Number.POSITIVE_INFINITY)',
     tests: COLLECT,
   },
   {

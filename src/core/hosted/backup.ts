@@ -45,16 +45,16 @@ export async function backUpStoppedHosted(
   return await copyContent({ database, files: new HostedFiles(source) }, directory);
 }
 
-interface HostedContent {
+interface BackedUpContent {
   readonly database: HostedDatabase;
   readonly files: HostedFiles;
 }
 
-interface BackupSource extends HostedContent {
+interface BackupSource extends BackedUpContent {
   readonly collection: Collection;
 }
 
-async function copyContent({ database, files }: HostedContent, directory: string): Promise<BackupOutcome> {
+async function copyContent({ database, files }: BackedUpContent, directory: string): Promise<BackupOutcome> {
   const why = await prepareEmpty(directory);
   if (why !== undefined) return { kind: 'refused', why };
   const copy = path.join(directory, HOSTED_DATABASE_FILE);

@@ -2,8 +2,8 @@ import type { Clock } from '../../platform/clock.ts';
 import type { Logger } from '../../platform/log.ts';
 import { runPeriodically } from '../../platform/scheduling/periodic-task.ts';
 import type { Digest } from '../../registry/digest.ts';
+import type { HostedContent } from './hosted-content.ts';
 import type { HostedDatabase } from './hosted-database.ts';
-import type { HostedFiles } from './hosted-files.ts';
 import type { HostedStatements } from './hosted-statements.ts';
 import { KeyedLock } from './keyed-lock.ts';
 import { COLLECTION } from './limits.ts';
@@ -11,7 +11,7 @@ import { removeManifest } from './remove.ts';
 
 export interface CollectionOptions {
   readonly database: HostedDatabase;
-  readonly files: HostedFiles;
+  readonly content: HostedContent;
   readonly locks: KeyedLock<Digest>;
   readonly clock: Clock;
   readonly log: Logger;
@@ -82,13 +82,13 @@ export class Collection implements AsyncDisposable {
   }
 
   async #removeOrphans(signal?: AbortSignal): Promise<void> {
-    const { database, files, locks, clock, log } = this.#options;
+    const { database, content, locks, clock, log } = this.#options;
     if (database.failure !== undefined) return;
-    for await (const digest of files.listOlder(clock() - COLLECTION.orphanedAfter)) {
+    for await (const digest of content.listOlder(clock() - COLLECTION.orphanedAfter)) {
       if (signal?.aborted) return;
       await locks.run(digest, async () => {
         if (database.read((select) => select.anyBlob.get(digest)) !== undefined) return;
-        await files.remove(digest);
+        await content.remove(digest);
         await database.change(({ change }) => {
           change.addRemoval.run(null, null, digest, CREDENTIAL, 'no repository names its file');
         });
@@ -150,7 +150,7 @@ export class Collection implements AsyncDisposable {
   }
 
   async #judge(candidate: Candidate): Promise<CollectionDecision['action']> {
-    const { database, files, clock, log } = this.#options;
+    const { database, content, clock, log } = this.#options;
     const { repository, digest } = candidate;
     const { action, why } = await database.change((statements) => {
       const decided = decideIfDue(statements.select, candidate, clock());
@@ -158,7 +158,7 @@ export class Collection implements AsyncDisposable {
       return decided;
     });
     if (action === 'remove-file') {
-      await files.remove(digest);
+      await content.remove(digest);
       await database.change(({ change }) => void change.removeCandidate.run(repository, digest));
     }
     if (action !== 'keep' && action !== 'wait')

@@ -4,7 +4,10 @@ import path from 'node:path';
 import { syncDirectory } from '../../platform/atomic-file.ts';
 import { diskSpace } from '../../platform/disk-space.ts';
 import { type Digest, matchesDigest, startHash } from '../../registry/digest.ts';
+import type { PullOutcome } from '../pull/outcome.ts';
+import type { PulledBlob } from '../pull/pulled-blob.ts';
 import { BLOB_DIRECTORIES, blobDirectory, blobFile, digestOfBlob } from '../store/layout.ts';
+import type { CompleteUpload, HostedContent } from './hosted-content.ts';
 import { UPLOADS_DIRECTORY, uploadFile } from './layout.ts';
 
 /** Only the gateway, which may be another user of the same group, also reads the files. */
@@ -12,7 +15,7 @@ const FILE_MODE = 0o640;
 const DIRECTORY_MODE = 0o750;
 
 /** The files of the hosted repositories: verified blobs by their digest, and uploads by their id. */
-export class HostedFiles {
+export class HostedFiles implements HostedContent {
   readonly #root: string;
 
   constructor(root: string) {
@@ -45,22 +48,22 @@ export class HostedFiles {
     await unlink(path.join(this.#root, uploadFile(id))).catch(ignoreAbsent);
   }
 
-  /**
-   * Makes an upload the blob of its digest, which the caller has verified. From then on the blob survives a
-   * power cut.
-   */
-  async publish(id: string, handle: FileHandle, digest: Digest): Promise<void> {
+  async publish({ id, handle, digest }: CompleteUpload): Promise<undefined> {
     await handle.sync();
     await handle.close();
     await rename(path.join(this.#root, uploadFile(id)), path.join(this.#root, blobFile(digest)));
     await syncDirectory(path.join(this.#root, blobDirectory(digest)));
   }
 
+  async find(digest: Digest, size: number): Promise<PullOutcome<PulledBlob>> {
+    const location = { kind: 'hosted-file', file: blobFile(digest), size } as const;
+    return { kind: 'found', cache: 'hit', blob: 'stored', location };
+  }
+
   async remove(digest: Digest): Promise<void> {
     await unlink(path.join(this.#root, blobFile(digest))).catch(ignoreAbsent);
   }
 
-  /** Lists the digests of the blobs whose files were last written before `time`. */
   async *listOlder(time: number): AsyncGenerator<Digest, void> {
     for (const directory of BLOB_DIRECTORIES) {
       const entries = await opendir(path.join(this.#root, directory), { recursive: true });
@@ -78,7 +81,6 @@ export class HostedFiles {
     return path.join(this.#root, blobFile(digest));
   }
 
-  /** Returns what is wrong with the file of a blob; undefined if it is whole. */
   async whyDamaged(digest: Digest, size: number): Promise<string | undefined> {
     const stats = await stat(this.pathOf(digest)).catch(ignoreAbsent);
     if (stats === undefined) return 'its file is missing';
@@ -89,7 +91,6 @@ export class HostedFiles {
     return matchesDigest(hash, digest) ? undefined : 'its bytes are not those of its digest';
   }
 
-  /** Returns the fraction of the disk that is free, and its free bytes. */
   space(): Promise<{ readonly total: number; readonly free: number }> {
     return diskSpace(this.#root);
   }

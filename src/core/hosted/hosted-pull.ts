@@ -6,13 +6,14 @@ import type { PulledManifest } from '../pull/deliver-manifest.ts';
 import type { PullOutcome } from '../pull/outcome.ts';
 import type { PulledDocument } from '../pull/pull-document.ts';
 import type { PulledBlob } from '../pull/pulled-blob.ts';
-import { blobFile } from '../store/layout.ts';
 import type { BlobHead } from '../upstream/read-blob.ts';
+import type { HostedContent } from './hosted-content.ts';
 import type { HostedDatabase } from './hosted-database.ts';
 import { COLLECTION, MAX_REFERRERS_PAGE, MAX_TAGS_PAGE } from './limits.ts';
 
 export interface HostedPullOptions {
   readonly database: HostedDatabase;
+  readonly content: HostedContent;
   readonly clock: Clock;
 }
 
@@ -25,10 +26,12 @@ const REFERRERS_AT_ONCE = 1_000;
  */
 export class HostedPull {
   readonly #database: HostedDatabase;
+  readonly #content: HostedContent;
   readonly #clock: Clock;
 
-  constructor({ database, clock }: HostedPullOptions) {
+  constructor({ database, content, clock }: HostedPullOptions) {
     this.#database = database;
+    this.#content = content;
     this.#clock = clock;
   }
 
@@ -69,11 +72,10 @@ export class HostedPull {
     });
   }
 
-  blob(repository: string, digest: Digest): PullOutcome<PulledBlob> {
+  async blob(repository: string, digest: Digest): Promise<PullOutcome<PulledBlob>> {
     const size = this.#sizeOf(repository, digest);
     if (size === undefined) return { kind: 'refused', error: 'BLOB_UNKNOWN' };
-    const location = { kind: 'hosted-file', file: blobFile(digest), size } as const;
-    return { kind: 'found', cache: 'hit', blob: 'stored', location };
+    return this.#content.find(digest, size);
   }
 
   /**

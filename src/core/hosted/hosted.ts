@@ -9,6 +9,7 @@ import { FairQueue, type QueueLimits } from '../../platform/scheduling/fair-queu
 import { runPeriodically } from '../../platform/scheduling/periodic-task.ts';
 import type { Digest } from '../../registry/digest.ts';
 import { Collection } from './collect.ts';
+import type { HostedContent } from './hosted-content.ts';
 import { HostedDatabase } from './hosted-database.ts';
 import { HostedFiles } from './hosted-files.ts';
 import { HostedPull } from './hosted-pull.ts';
@@ -40,6 +41,8 @@ export interface HostedOptions {
 
 export interface Hosted extends AsyncDisposable {
   readonly database: HostedDatabase;
+  readonly content: HostedContent;
+  /** The same content, if it is in local files. */
   readonly files: HostedFiles;
   readonly pull: HostedPull;
   readonly uploads: Uploads;
@@ -76,10 +79,12 @@ export async function openHosted(
   // The database is the lock, so files are only touched after it was opened.
   if (database.failure === undefined) await files.prepare();
   const quotas = new Quotas(namespaces);
-  const uploads = stack.use(new Uploads({ database, files, quotas, namespaces, limits, clock, log }));
+  const uploads = stack.use(
+    new Uploads({ database, content: files, quotas, namespaces, limits, clock, log }),
+  );
   const locks = new KeyedLock<Digest>();
   const collection = stack.use(
-    new Collection({ database, files, locks, clock, log, every: collectEvery, compareEvery }),
+    new Collection({ database, content: files, locks, clock, log, every: collectEvery, compareEvery }),
   );
   const retention = stack.use(new RetentionPass({ database, namespaces, clock, log, every: retainEvery }));
   const tags = new TagHistory(database, clock);
@@ -87,10 +92,11 @@ export async function openHosted(
   const opened = stack.move();
   return {
     database,
+    content: files,
     files,
-    pull: new HostedPull({ database, clock }),
+    pull: new HostedPull({ database, content: files, clock }),
     uploads,
-    blobs: new BlobPush({ database, files, locks, uploads, quotas, clock }),
+    blobs: new BlobPush({ database, content: files, locks, uploads, quotas, clock }),
     pushes: new RecentPushes(clock),
     places: new FairQueue(options.manifestPlaces ?? MANIFEST_PLACES),
     manifests: new ManifestPush({ database, quotas, namespaces, limits, clock }),

@@ -1,7 +1,7 @@
 import type { Clock } from '../../platform/clock.ts';
 import type { Digest } from '../../registry/digest.ts';
+import type { HostedContent } from './hosted-content.ts';
 import type { HostedDatabase } from './hosted-database.ts';
-import type { HostedFiles } from './hosted-files.ts';
 import type { HostedStatements } from './hosted-statements.ts';
 import type { KeyedLock } from './keyed-lock.ts';
 import { COLLECTION } from './limits.ts';
@@ -12,7 +12,7 @@ import type { Uploads } from './uploads.ts';
 
 export interface BlobPushOptions {
   readonly database: HostedDatabase;
-  readonly files: HostedFiles;
+  readonly content: HostedContent;
   /** Held while the file of a digest and the rows that name it do not agree yet. */
   readonly locks: KeyedLock<Digest>;
   readonly uploads: Uploads;
@@ -53,7 +53,7 @@ export class BlobPush {
     }
     // The right to push may have been revoked while the last bytes arrived.
     signal.throwIfAborted();
-    return this.#publish(upload, digest);
+    return this.#publish(upload, digest, signal);
   }
 
   /** Links a blob of another repository. Resolves to undefined if that one does not have it. */
@@ -73,11 +73,19 @@ export class BlobPush {
     return orRefusal(change);
   }
 
-  async #publish(upload: Upload, digest: Digest): Promise<PublishedBlob | HostedRefusal> {
-    const { database, files, locks, uploads, quotas } = this.#options;
-    const { repository, offset: size } = upload;
+  async #publish(
+    upload: Upload,
+    digest: Digest,
+    signal: AbortSignal,
+  ): Promise<PublishedBlob | HostedRefusal> {
+    const { database, content, locks, uploads, quotas } = this.#options;
+    const { id, handle, repository, offset: size } = upload;
     return locks.run(digest, async () => {
-      await files.publish(upload.id, upload.handle, digest);
+      const refusal = await content.publish({ id, handle, digest, size, signal });
+      if (refusal !== undefined) {
+        await uploads.end(upload);
+        return refusal;
+      }
       const change = database.change((statements) => {
         quotas.release(repository, upload.takeReserved());
         this.#link(statements, repository, digest, size, quotas);
@@ -108,8 +116,8 @@ export class BlobPush {
   }
 
   async #removeUnlinked(digest: Digest): Promise<void> {
-    const { database, files } = this.#options;
+    const { database, content } = this.#options;
     const isLinked = database.read((select) => select.anyBlob.get(digest)) !== undefined;
-    if (!isLinked) await files.remove(digest);
+    if (!isLinked) await content.remove(digest);
   }
 }

@@ -3,8 +3,8 @@ import type { Logger } from '../../platform/log.ts';
 import { runPeriodically } from '../../platform/scheduling/periodic-task.ts';
 import type { DigestAlgorithm } from '../../registry/digest.ts';
 import { newUploadId, type UploadId } from '../../registry/upload-id.ts';
+import type { HostedContent } from './hosted-content.ts';
 import type { HostedDatabase } from './hosted-database.ts';
-import type { HostedFiles } from './hosted-files.ts';
 import type { UploadLimits } from './limits.ts';
 import { type NamespaceRules, namespaceOf } from './namespace.ts';
 import type { Quotas } from './quota.ts';
@@ -13,7 +13,7 @@ import { Upload } from './upload.ts';
 
 export interface UploadsOptions {
   readonly database: HostedDatabase;
-  readonly files: HostedFiles;
+  readonly content: HostedContent;
   readonly quotas: Quotas;
   readonly namespaces: readonly NamespaceRules[];
   readonly limits: UploadLimits;
@@ -67,7 +67,7 @@ export class Uploads implements AsyncDisposable {
     algorithm: DigestAlgorithm,
     signal: AbortSignal,
   ): Promise<Upload | HostedRefusal> {
-    const { database, files, quotas, limits, clock } = this.#options;
+    const { database, content, quotas, limits, clock } = this.#options;
     const full =
       database.read((select) => quotas.whyFull(select, by.repository, 0)) ?? (await this.#whyNoDisk(0));
     if (full !== undefined) return full;
@@ -84,7 +84,7 @@ export class Uploads implements AsyncDisposable {
       const upload = new Upload({
         ...by,
         id,
-        handle: await files.createUpload(id),
+        handle: await content.createUpload(id),
         algorithm,
         begunAt: clock(),
         maxBlob: limits.maxBlob,
@@ -136,7 +136,7 @@ export class Uploads implements AsyncDisposable {
     upload.end();
     for (const wake of this.#waiting) wake();
     await upload.handle.close().catch(() => {});
-    await this.#options.files.removeUpload(upload.id);
+    await this.#options.content.removeUpload(upload.id);
   }
 
   /** Removes the abandoned uploads. */
@@ -172,8 +172,8 @@ export class Uploads implements AsyncDisposable {
 
   /** Returns why the disk cannot take these bytes too; undefined if it can. */
   async #whyNoDisk(bytes: number): Promise<HostedRefusal | undefined> {
-    const { files, limits } = this.#options;
-    const { total, free } = await files.space();
+    const { content, limits } = this.#options;
+    const { total, free } = await content.space();
     if (free - bytes > total * limits.diskReserve) return undefined;
     return refuseWrite(
       'DENIED',

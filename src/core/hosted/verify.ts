@@ -1,7 +1,7 @@
 import type { VerifiedHosted } from '../../protocol/hosted-api.ts';
 import { type Digest, matchesDigest, startHash } from '../../registry/digest.ts';
+import type { HostedContent } from './hosted-content.ts';
 import type { HostedDatabase } from './hosted-database.ts';
-import type { HostedFiles } from './hosted-files.ts';
 
 type HostedDamage = VerifiedHosted['damages'][number];
 
@@ -14,7 +14,10 @@ const MOST_DAMAGES = 1_000;
  * every manifest its blobs and manifests. Nothing is changed.
  * @throws HostedUnavailable
  */
-export async function verifyHosted(database: HostedDatabase, files: HostedFiles): Promise<VerifiedHosted> {
+export async function verifyHosted(
+  database: HostedDatabase,
+  content: HostedContent,
+): Promise<VerifiedHosted> {
   const damages: HostedDamage[] = [...tornReferences(database)];
   const manifests = verifyManifests(database, damages);
   let blobs = 0;
@@ -22,7 +25,7 @@ export async function verifyHosted(database: HostedDatabase, files: HostedFiles)
     const batch = database.read((select) => select.blobsAfter.all(last, BATCH));
     for (const { digest, size } of batch) {
       blobs++;
-      const problem = await files.whyDamaged(digest, size);
+      const problem = await content.whyDamaged(digest, size);
       // A blob can be removed while it is being read.
       const paths = problem === undefined ? [] : pathsWith(database, digest);
       for (const repository of paths) damages.push({ repository, reference: digest, problem: problem ?? '' });

@@ -45,7 +45,7 @@ export function hostedOperationRoutes(hosted: Hosted): Router {
     context.body = await hosted.removals.next(written ?? undefined);
   });
   router.post('/hosted-repositories/verify', async (context) => {
-    context.body = await verifyHosted(hosted.database, hosted.files);
+    context.body = await verifyHosted(hosted.database, hosted.content);
   });
   router.post('/hosted-repositories/backup', async (context) => {
     const { directory } = BACKUP_HOSTED.parse(await readOperation(context));

@@ -191,7 +191,7 @@ async function answerHostedPull(
       if (caller !== '') setPullId(context, recent.ofBlob(caller, route.repository, route.digest));
       return method === 'HEAD'
         ? answerOutcome(context, operations, await hosted.pull.head(path, route.digest), sendBlobHead)
-        : answerOutcome(context, operations, hosted.pull.blob(path, route.digest), (_, pulled) =>
+        : answerOutcome(context, operations, await hosted.pull.blob(path, route.digest), (_, pulled) =>
             sendBlob(context, pulled, requester.cost),
           );
     case 'tags':
