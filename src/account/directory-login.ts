@@ -6,6 +6,7 @@ import type { AccountRequest } from './account-request.ts';
 import { type AccountAnswer, pageAnswer, redirectTo } from './answer.ts';
 import type { AccountAuthClient } from './auth-client.ts';
 import { endedLoginCookie, loginCookie, loginCookieIn, sessionCookie } from './cookies.ts';
+import { loggedInPage } from './pages/logged-in.ts';
 import { messagePage } from './pages/message.ts';
 import { reasonsOf } from './reasons.ts';
 import { parseReturnTo } from './return-to.ts';
@@ -42,8 +43,8 @@ async function begin(
 }
 
 /**
- * Answers with a page and no redirect: a browser that comes from another site sends no cookie of ours to the place of
- * a redirect.
+ * Answers with a page that leads on, and not with a redirect: the browser comes from another site, and so it would not
+ * send the cookie of the session, which is strict, to the place of a redirect.
  */
 async function finish(
   login: string,
@@ -58,7 +59,8 @@ async function finish(
   );
   if ('refused' in answer) return refused(answer.refused, mirror.host);
   const { session, expiresAt, user } = answer.value;
-  const page = messagePage({ title: 'You are logged in', host: mirror.host }, [`You are ${user}.`]);
+  const returnTo = parseReturnTo(answer.value.returnTo);
+  const page = loggedInPage({ host: mirror.host, user, returnTo });
   return pageAnswer(page, 200, [sessionCookie(session, expiresAt, clock()), endedLoginCookie()]);
 }
 

@@ -1,68 +1,172 @@
 import assert from 'node:assert/strict';
-import { fork } from 'node:child_process';
-import { once } from 'node:events';
-import path from 'node:path';
 import { after, test } from 'node:test';
-import { FakeHub } from '../support/fake-hub.ts';
+import { askAuth } from '../support/ask-auth.ts';
+import { Browser } from '../support/browser.ts';
 import { freePort } from '../support/free-port.ts';
+import { IdentityProvider } from '../support/identity-provider.ts';
+import { imageOf } from '../support/image.ts';
+import { waitFor } from '../support/wait-for.ts';
 import { withMirror } from '../support/with-mirror.ts';
 
-const FIXTURE = path.join(import.meta.dirname, '../support/fixtures/identity-provider.ts');
+const PAY = '/v2/acme/pay/manifests/latest';
+
 const stack = new AsyncDisposableStack();
 after(() => stack.disposeAsync());
 
-const hub = stack.use(await FakeHub.start());
 /** The identity provider must know the mirror's address before the mirror runs. */
 const port = await freePort();
 const origin = `https://localhost:${port}`;
-const provider = fork(FIXTURE, [`${origin}/account/login/corp/callback`], {
-  stdio: ['ignore', 'ignore', 'ignore', 'ipc'],
-});
-stack.defer(async () => {
-  const ended = once(provider, 'exit');
-  provider.disconnect();
-  await ended;
-});
-const [{ issuer }] = await once(provider, 'message');
+const provider = stack.use(await IdentityProvider.start(`${origin}/account/login/corp/callback`));
+const { issuer } = provider;
 const { hubgate } = await withMirror(
   { after },
   {
-    hub,
-    policy: 'allow: [{ id: base, pull: library/**, to: authenticated }]',
-    configuration: { server: { url: origin }, login: { corp: { oidc: { issuer, clientId: 'hubgate' } } } },
+    policy: 'allow: [{ id: pay, pull: acme/pay, to: "group:corp/payments", private: true }]',
+    users: ['local'],
+    privateImages: { 'acme/pay': imageOf() },
+    configuration: {
+      server: { url: origin },
+      login: { corp: { oidc: { issuer, clientId: 'hubgate' } } },
+    },
   },
 );
 await hubgate.startAccount();
 
-test('a forged logout, an unknown login and a foreign state are refused', async () => {
-  const none = await hubgate.ask('/account/login/other');
-  assert.equal(none.status, 403);
-  const form = { 'content-type': 'application/x-www-form-urlencoded' };
-  const logout = await hubgate.ask('/account/login/corp/logout', {
-    method: 'POST',
-    headers: form,
-    send: 'logout_token=a.b.c',
-  });
-  assert.equal(logout.status, 400);
-  const back = await hubgate.ask('/account/login/corp/callback?code=x&state=y', {
-    headers: { cookie: '__Host-hubgate-login=z' },
-  });
-  assert.equal(back.status, 403);
-  assert.doesNotMatch(String(back.headers['set-cookie']), /__Host-hubgate=/);
+/** Begins a login, as the link of the login page does. */
+async function begin(browser: Browser, to = '/account/'): Promise<string> {
+  const { status, headers } = await browser.get(`/account/login/corp?to=${encodeURIComponent(to)}`);
+  assert.equal(status, 303);
+  return String(headers.location);
+}
+
+/** Logs somebody in at the provider, and brings its answer back. */
+async function logIn(browser: Browser, sub: string, to?: string) {
+  await provider.logsIn(sub);
+  const back = await provider.browse(await begin(browser, to));
+  assert.equal(back.origin, origin);
+  return browser.get(`${back.pathname}${back.search}`, { 'sec-fetch-site': 'cross-site' });
+}
+
+function goesTo(text: string): string {
+  return /http-equiv="refresh" content="0; url=([^"]*)"/.exec(text)?.[1] ?? assert.fail(text);
+}
+
+test('somebody logs in at the provider, gets to the wanted page, and makes a token with their groups', async () => {
+  await provider.setPerson('sub-ana', { preferred_username: 'ana', groups: ['payments'] });
+  const browser = new Browser(hubgate);
+  const back = await logIn(browser, 'sub-ana', '/account/connect?client=podman');
+  assert.equal(back.status, 200);
+  assert.equal(goesTo(back.text), '/account/connect?client=podman');
+  assert.match(back.text, /<a href="\/account\/connect\?client=podman">/);
+  // It is no redirect: a browser would send no strict cookie to its place.
+  assert.equal(back.headers.location, undefined);
+  const [session = '', ended = ''] = back.headers['set-cookie'] ?? [];
+  assert.match(
+    session,
+    /^__Host-hubgate=[\w-]{43}; Path=\/; Secure; HttpOnly; SameSite=Strict; Max-Age=\d+$/,
+  );
+  assert.match(ended, /^__Host-hubgate-login=; .*Max-Age=0$/);
+  assert.match((await browser.get('/account/')).text, /<dd>ana<\/dd>\s*<dt>Login<\/dt><dd>corp<\/dd>/);
+  const csrf = await browser.csrf('/account/tokens');
+  const made = await browser.post('/account/tokens', { csrf, label: 'laptop', days: '7' });
+  const password = /hubgate_[0-9A-Za-z]{46}/.exec(made.text)?.[0] ?? assert.fail(made.text);
+  assert.equal((await hubgate.ask(PAY, { user: 'ana', password })).status, 200);
+  assert.equal((await browser.post('/account/logout', { csrf })).headers.location, '/account/login');
+  assert.equal((await browser.get('/account/')).status, 303);
+  assert.equal((await hubgate.ask(PAY, { user: 'ana', password })).status, 200);
+});
+
+test('a login at the provider leads only to pages of the account', async () => {
+  await provider.setPerson('sub-bo', { preferred_username: 'bo', groups: [] });
+  for (const to of [
+    'https://elsewhere.example/',
+    '//elsewhere.example',
+    '/\\elsewhere.example',
+    '/account//elsewhere.example',
+    '/account/../v2/',
+    '/account/;url=https://elsewhere.example',
+    '/account/%2f%2felsewhere.example',
+    '/account/" onload="x',
+    'javascript:alert(1)',
+    '/v2/',
+  ]) {
+    const browser = new Browser(hubgate);
+    assert.equal(new URL(await begin(browser, to)).origin, issuer, to);
+    const back = await logIn(browser, 'sub-bo', to);
+    assert.equal(goesTo(back.text), '/account/', to);
+    assert.doesNotMatch(back.text, /elsewhere|onload|javascript/, to);
+  }
+});
+
+test('auth begins no login that leads elsewhere, even if the account page asks for it', async () => {
+  for (const returnTo of [
+    'https://elsewhere.example/',
+    '//elsewhere.example',
+    '/account//elsewhere.example',
+    '/v2/',
+  ]) {
+    const refused = await askAuth(hubgate.paths.authSocket, '/login/begin', { login: 'corp', returnTo });
+    assert.equal(refused.status, 400, returnTo);
+  }
 });
 
 test('the login page leads to the provider, with PKCE and a cookie that comes back', async () => {
-  const page = await hubgate.ask('/account/login');
-  assert.match(page.body.toString(), /\/account\/login\/corp/);
-  for (const to of ['https://elsewhere.example/', '//elsewhere.example', '/account/tokens']) {
-    const { status, headers } = await hubgate.ask(`/account/login/corp?to=${encodeURIComponent(to)}`);
-    assert.equal(status, 303);
-    const location = new URL(String(headers.location));
-    assert.equal(location.origin, issuer);
-    assert.equal(location.searchParams.get('code_challenge_method'), 'S256');
-    assert.match(
-      String(headers['set-cookie']),
-      /^__Host-hubgate-login=[^;]+; Path=\/; Secure; HttpOnly; SameSite=Lax; Max-Age=600$/,
-    );
+  const page = await hubgate.ask('/account/login?to=/account/tokens');
+  assert.match(page.body.toString(), /href="\/account\/login\/corp\?to=%2Faccount%2Ftokens"/);
+  const { status, headers } = await hubgate.ask('/account/login/corp?to=/account/tokens');
+  assert.equal(status, 303);
+  const location = new URL(String(headers.location));
+  assert.equal(location.origin, issuer);
+  assert.equal(location.searchParams.get('code_challenge_method'), 'S256');
+  assert.match(
+    String(headers['set-cookie']),
+    /^__Host-hubgate-login=[^;]+; Path=\/; Secure; HttpOnly; SameSite=Lax; Max-Age=600$/,
+  );
+});
+
+test('an answer of the provider counts once, in the browser that began the login, and for that login', async () => {
+  await provider.setPerson('sub-cy', { preferred_username: 'cy', groups: [] });
+  await provider.logsIn('sub-cy');
+  const browser = new Browser(hubgate);
+  const back = await provider.browse(await begin(browser));
+  const target = `${back.pathname}${back.search}`;
+  const other = new Browser(hubgate);
+  await begin(other);
+  const cookies = new Map(browser.cookies);
+  for (const [who, path] of [
+    [new Browser(hubgate), target],
+    [other, target],
+    [other, `${back.pathname}?code=x&state=${back.searchParams.get('state')}`],
+  ] as const) {
+    const refused = await who.get(path, { 'sec-fetch-site': 'cross-site' });
+    assert.equal(refused.status, 403);
+    assert.doesNotMatch(String(refused.headers['set-cookie']), /__Host-hubgate=/);
   }
+  assert.equal((await browser.get(target)).status, 200);
+  const again = new Browser(hubgate);
+  for (const [name, value] of cookies) again.cookies.set(name, value);
+  const replayed = await again.get(target);
+  assert.equal(replayed.status, 403);
+  assert.match(replayed.text, /took too long, was finished already, or began in another browser/);
+});
+
+test('a name of somebody else is refused with the command of the operator', async () => {
+  await provider.setPerson('sub-local', { preferred_username: 'local', groups: [] });
+  const refused = await logIn(new Browser(hubgate), 'sub-local');
+  assert.equal(refused.status, 403);
+  assert.match(refused.text, /hubgate user link local corp/);
+});
+
+test('there is no login with another name', async () => {
+  assert.equal((await hubgate.ask('/account/login/other')).status, 403);
+});
+
+test('the session of a person ends within a second when the operator unlinks the person', async () => {
+  await provider.setPerson('sub-di', { preferred_username: 'di', groups: [] });
+  const browser = new Browser(hubgate);
+  assert.equal((await logIn(browser, 'sub-di')).status, 200);
+  assert.equal((await browser.get('/account/')).status, 200);
+  await using state = hubgate.openState();
+  assert.equal(await state.removePerson('di'), true);
+  await waitFor(async () => (await browser.get('/account/')).status === 303);
 });

@@ -1,10 +1,33 @@
 import type { Mutant } from './mutant.ts';
 
 const COUNTED = 'src/auth/identity/directory/counted-people.ts';
+const BROWSER_LOGINS = 'src/auth/identity/directory/browser-logins.ts';
+const BROWSER_TESTS = ['test/account/directory-login.test.ts'];
 const GROUPS = ['test/gateway/directory-groups.test.ts'];
 
 /** The defences of logins of directories, and of their groups. */
 export const directoryMutants: readonly Mutant[] = [
+  {
+    defence: 'a login at a provider leads only to a page of the account',
+    file: BROWSER_LOGINS,
+    find: " || !RETURN_TO.test(returnTo) || returnTo.includes('//')",
+    replace: '',
+    tests: BROWSER_TESTS,
+  },
+  {
+    defence: 'an answer of a provider counts once',
+    file: BROWSER_LOGINS,
+    find: 'if (finished.get(pending.state) !== undefined) return EXPIRED;',
+    replace: '',
+    tests: BROWSER_TESTS,
+  },
+  {
+    defence: 'a login at a provider sets the cookie of the session and answers with no redirect',
+    file: 'src/account/directory-login.ts',
+    find: 'return pageAnswer(page, 200, [',
+    replace: 'return redirectTo(returnTo, [',
+    tests: BROWSER_TESTS,
+  },
   {
     defence: 'nobody has the groups of a person by a name of the users file',
     file: COUNTED,

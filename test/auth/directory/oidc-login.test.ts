@@ -1,29 +1,20 @@
 import assert from 'node:assert/strict';
-import { fork } from 'node:child_process';
-import { once } from 'node:events';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
-import { request } from 'node:http';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { after, test } from 'node:test';
 import { type OidcDirectory, openOidcDirectory } from '../../../src/auth/identity/directory/oidc.ts';
 import type { OidcLogin } from '../../../src/config/login.ts';
-import type { ProviderMessage } from '../../support/fixtures/identity-provider.ts';
+import { IdentityProvider } from '../../support/identity-provider.ts';
 import { type LoggedLine, testLog } from '../../support/test-log.ts';
 
 const CALLBACK = new URL('https://mirror.example/account/login/corp/callback');
-const FIXTURE = path.join(import.meta.dirname, '../../support/fixtures/identity-provider.ts');
 
 const stack = new AsyncDisposableStack();
 after(() => stack.disposeAsync());
 
-const provider = fork(FIXTURE, [CALLBACK.href], { stdio: ['ignore', 'ignore', 'ignore', 'ipc'] });
-stack.defer(async () => {
-  const ended = once(provider, 'exit');
-  provider.disconnect();
-  await ended;
-});
-const [{ issuer }] = await once(provider, 'message');
+const provider = stack.use(await IdentityProvider.start(CALLBACK.href));
+const { issuer } = provider;
 
 const directory = await mkdtemp(path.join(tmpdir(), 'hubgate-oidc-'));
 stack.defer(() => rm(directory, { recursive: true }));
@@ -31,46 +22,20 @@ const clientSecretFile = path.join(directory, 'secret');
 await writeFile(clientSecretFile, 'directory-secret\n', { mode: 0o600 });
 
 const LOGIN: OidcLogin = {
-  ...{ kind: 'oidc', name: 'corp', issuer, clientId: 'hubgate', clientSecretFile },
+  ...{ kind: 'oidc', name: 'corp', issuer, clientId: 'hubgate-with-secret', clientSecretFile },
   ...{ user: [{ claim: ['preferred_username'] }], groups: ['groups'], confirm: 900_000, offline: 86_400_000 },
 };
 const log: LoggedLine[] = [];
 const oidc: OidcDirectory = stack.use(openOidcDirectory({ login: LOGIN, log: testLog(log) }));
 
-async function tell(message: ProviderMessage): Promise<void> {
-  const done = once(provider, 'message');
-  provider.send(message);
-  await done;
-}
-
 async function person(sub: string, claims: Readonly<Record<string, unknown>>): Promise<void> {
-  await tell({ kind: 'person', person: { sub, claims } });
-  await tell({ kind: 'login', sub });
-}
-
-/** Follows the provider's redirects as a browser does, until it leads back to the mirror. */
-async function browse(location: string): Promise<URL> {
-  const cookies = new Map<string, string>();
-  let url = new URL(location);
-  for (let step = 0; step < 10; step++) {
-    const cookie = [...cookies].map(([name, value]) => `${name}=${value}`).join('; ');
-    const asked = request(url, { headers: { cookie } }).end();
-    const [response] = await once(asked, 'response');
-    response.resume();
-    for (const text of response.headers['set-cookie'] ?? []) {
-      const [, name = '', value = ''] = /^([^=]+)=([^;]*)/.exec(text) ?? [];
-      cookies.set(name, value);
-    }
-    assert.ok(response.headers.location, `${url.pathname} answers ${response.statusCode}`);
-    url = new URL(response.headers.location, url);
-    if (url.host === CALLBACK.host) return url;
-  }
-  return assert.fail('the provider leads nowhere');
+  await provider.setPerson(sub, claims);
+  await provider.logsIn(sub);
 }
 
 async function login() {
   const { location, pending } = await oidc.begin(CALLBACK);
-  return { pending, back: await browse(location) };
+  return { pending, back: await provider.browse(location) };
 }
 
 async function personOf({ pending, back }: Awaited<ReturnType<typeof login>>) {

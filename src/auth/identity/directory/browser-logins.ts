@@ -85,7 +85,7 @@ export function createBrowserLogins(options: BrowserLoginsOptions): BrowserLogin
     names: [...entries.keys()],
     async begin(name, returnTo) {
       const entry = entries.get(name);
-      if (entry === undefined || !RETURN_TO.test(returnTo)) return undefined;
+      if (entry === undefined || !RETURN_TO.test(returnTo) || returnTo.includes('//')) return undefined;
       const { location, pending } = await watched(name, () => entry.oidc.begin(callback(name)));
       const until = clock() + OIDC.pendingFor;
       return {
