@@ -105,7 +105,7 @@ export function createOperations(options: OperationsOptions): Operations {
       const repository = resolveRepository(written, [], names);
       const parsed = reference === null ? undefined : parseReference(reference);
       if (repository === undefined || (reference !== null && parsed === undefined)) return undefined;
-      return purge(store, repository.name, parsed);
+      return purge(store, repository.name, parsed, cluster?.objects?.remove);
     },
     async steps(host, image) {
       const upstream = upstreams.find((one) => one.host === host);

@@ -208,6 +208,22 @@ suite('nodes with an object store', { skip: await whyNoServer('versitygw') }, ()
     assert.equal(downloads(), 1);
   });
 
+  test('what is purged leaves the object store too, unless another repository contains it', async () => {
+    const node = await start('n1');
+    hub.push('acme/other', 'latest', image);
+    await pull(node);
+    assert.equal((await node.ask('acme/other/manifests/latest')).status, 200);
+    assertBytes(await node.blob(`acme/other/blobs/${digest}`), bytes);
+    await waitFor(() => keys().length === 1);
+    const [key] = keys();
+    assert.equal(await node.purge('acme/app'), 200);
+    assert.deepEqual(keys(), [key]);
+    assert.equal(await node.purge('acme/other'), 200);
+    assert.deepEqual(keys(), []);
+    // The object itself goes when no node can read it any more.
+    assert.equal(server.run('SELECT key FROM hubgate.removed_object', database).trim(), key);
+  });
+
   test('the use of a manifest on one node keeps the objects that it names', async () => {
     const first = await start('n1');
     await pull(first);

@@ -50,6 +50,16 @@ export class StoredObjects {
     );
   }
 
+  /** Forgets the object of content that no repository contains. Its key is removed from the store later. */
+  async removeUnlinked(digest: Digest): Promise<void> {
+    await this.#database.change(
+      `WITH gone AS (DELETE FROM hubgate.object o WHERE digest = $1
+          AND NOT EXISTS (SELECT FROM hubgate.link l WHERE l.digest = o.digest) RETURNING key
+        ) ${INTO_REMOVED}`,
+      [digest],
+    );
+  }
+
   /** Records that a node uses these contents, of which some are objects. */
   async use(digests: readonly Digest[]): Promise<void> {
     await this.#database.change('UPDATE hubgate.object SET used_at = now() WHERE digest = ANY ($1)', [

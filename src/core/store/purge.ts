@@ -7,18 +7,20 @@ import type { Store } from './store.ts';
 
 /**
  * Removes a repository from the cache, or one tag with its manifest, or one digest. Content is removed with
- * its last link: content that another repository contains too stays for that one.
+ * its last link: content that another repository contains too stays for that one. `removeObject` removes it from
+ * the object store of a cluster, if there is one.
  */
 export async function purge(
   store: Store,
   repository: RepositoryName,
   reference: Reference | undefined,
+  removeObject?: (digest: Digest) => Promise<void>,
 ): Promise<Purged> {
   const { index } = store;
   const purged = { digests: 0, bytes: 0 };
   const unlinked = async (digests: readonly Digest[]) => {
     purged.digests += digests.length;
-    for (const digest of digests) purged.bytes += await removeUnlinked(store, digest);
+    for (const digest of digests) purged.bytes += await removeUnlinked(store, digest, removeObject);
   };
   if (reference === undefined) {
     await index.forget(repository, unlinked);
@@ -41,9 +43,14 @@ async function isLinkedIn(index: IndexStore, repository: RepositoryName, digest:
 }
 
 /** Removes content without links, and resolves to the number of removed bytes. */
-async function removeUnlinked({ index, content }: Store, digest: Digest): Promise<number> {
+async function removeUnlinked(
+  { index, content }: Store,
+  digest: Digest,
+  removeObject?: (digest: Digest) => Promise<void>,
+): Promise<number> {
   if (await index.isLinked(digest)) return 0;
   const bytes = (await content.peek(digest))?.size ?? 0;
   await content.remove(digest);
+  await removeObject?.(digest);
   return bytes;
 }

@@ -7,6 +7,7 @@ import { StoredObjects } from '../../../cluster/objects/stored-objects.ts';
 import type { EgressOptions } from '../../../platform/egress/proxy-rules.ts';
 import type { Logger } from '../../../platform/log.ts';
 import type { PostgresQueries } from '../../../platform/postgres.ts';
+import type { Digest } from '../../../registry/digest.ts';
 import { PendingUploads } from '../../store/pending-uploads.ts';
 import type { Store } from '../../store/store.ts';
 import { OBJECT_DUTY, type ObjectDutyLimits } from '../limits.ts';
@@ -48,6 +49,8 @@ export interface ClusterObjects extends AsyncDisposable {
   readonly pending: number;
   /** The requests that were sent, by their operations and the kinds of their answers. */
   readonly requests: ReadonlyMap<string, number>;
+  /** Removes the object of content that no repository contains any more. */
+  remove(digest: Digest): Promise<void>;
   /** Begins to put content there, and to remove what is unused. */
   keep(store: Store): AsyncDisposable;
 }
@@ -88,6 +91,7 @@ export function joinObjects(options: JoinObjectsOptions): ClusterObjects {
       return uploads?.digests.size ?? 0;
     },
     requests,
+    remove: (digest) => objects.removeUnlinked(digest),
     keep({ content, uploads: pending }) {
       const stack = new AsyncDisposableStack();
       if (pending !== undefined)
