@@ -20,6 +20,9 @@ const MIGRATIONS: readonly string[] = [
 /** The version of the schema that this release makes. It also runs on the next one. */
 export const CLUSTER_SCHEMA = MIGRATIONS.length;
 
+/** The version of the schema that has the objects of an object store. */
+export const OBJECTS_SCHEMA = MIGRATIONS.indexOf(OBJECT_TABLES) + 1;
+
 /** Any number, the same in every release: only one node migrates at a time. */
 const MIGRATION_LOCK = 7_143_920;
 

@@ -1,5 +1,7 @@
 import type { PostgresQueries } from '../platform/postgres.ts';
+import { readDatabaseTime, readSchemaVersion } from './examine.ts';
 import { CLUSTER_LIMITS } from './limits.ts';
+import { OBJECTS_SCHEMA } from './schema.ts';
 
 /** One node as the database knows it. */
 export interface NodeStatus {
@@ -45,28 +47,36 @@ export interface SharedDocumentStatus {
 const MS = (column: string) => `(extract(epoch FROM ${column}) * 1000)::bigint`;
 
 /**
- * Reads what the database knows of the cluster.
+ * Reads what the database knows of the cluster. An older release may have made its tables, because this release
+ * adds its own only when a node of it starts.
  * @throws DatabaseUnavailable
  */
 export async function readClusterStatus(database: PostgresQueries): Promise<ClusterStatus> {
-  const [facts] = await database.rows<{ schema: number; now: number }>(
-    `SELECT max(version) AS schema, ${MS('now()')} AS now FROM hubgate.schema_version`,
-  );
+  const schema = (await readSchemaVersion(database)) ?? 0;
+  const status = { schema, now: await readDatabaseTime(database) };
+  if (schema === 0) return { ...status, nodes: [], documents: [], objects: { count: 0, bytes: 0 } };
+  const hasObjects = schema >= OBJECTS_SCHEMA;
   const nodes = await database.rows<NodeStatus>(
     `SELECT id, version, address, is_draining AS "isDraining", beat_at > now() - $1 * interval '1 ms' AS "isAlive",
       ${MS('began_at')} AS "beganAt", CASE WHEN isfinite(beat_at) THEN ${MS('beat_at')} END AS "beatAt",
       (SELECT count(*) FROM hubgate.copy WHERE node = n.id) AS copies,
       (SELECT count(*) FROM hubgate.download
         WHERE node = n.id AND lease_until > now() AND digest LIKE 'sha%') AS downloads,
-      pending_uploads AS "pendingUploads"
+      ${hasObjects ? 'pending_uploads' : '0'} AS "pendingUploads"
       FROM hubgate.node n ORDER BY id`,
     [CLUSTER_LIMITS.lease],
   );
   const documents = await database.rows<SharedDocumentStatus>(
     `SELECT name, version, node, ${MS('at')} AS at FROM hubgate.shared_document ORDER BY name`,
   );
-  const [objects = { count: 0, bytes: 0 }] = await database.rows<ObjectTotals>(
+  return { ...status, nodes, documents, objects: await readObjectTotals(database, hasObjects) };
+}
+
+async function readObjectTotals(database: PostgresQueries, hasObjects: boolean): Promise<ObjectTotals> {
+  const nothing = { count: 0, bytes: 0 };
+  if (!hasObjects) return nothing;
+  const [totals = nothing] = await database.rows<ObjectTotals>(
     'SELECT count(*) AS count, coalesce(sum(size), 0)::bigint AS bytes FROM hubgate.object',
   );
-  return { schema: facts?.schema ?? 0, now: facts?.now ?? 0, nodes, documents, objects };
+  return totals;
 }

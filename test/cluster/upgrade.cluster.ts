@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { CLUSTER_SCHEMA, migrateCluster } from '../../src/cluster/schema.ts';
+import { readClusterStatus } from '../../src/cluster/status.ts';
 import { Postgres } from '../../src/platform/postgres.ts';
 import { imageOf } from '../support/image.ts';
 import type { RunningMirror } from '../support/running-mirror.ts';
@@ -108,6 +109,29 @@ test('a node that is two releases behind says so, and changes nothing', async ()
     await database.change('INSERT INTO hubgate.schema_version (version) VALUES ($1)', [CLUSTER_SCHEMA + 2]);
     await assert.rejects(migrateCluster(database), /install the release that the other nodes have/);
     assert.equal((await versions(database)).length, CLUSTER_SCHEMA + 1);
+  });
+});
+
+test('the status of a cluster can be read before a node of this release has made its tables', async () => {
+  const url = await cluster.server.database();
+  await withDatabase(url, async (database) => {
+    assert.deepEqual((await readClusterStatus(database)).nodes, []);
+    await migrateCluster(database);
+    await database.change(
+      `INSERT INTO hubgate.node (id, run, address, certificate, version) VALUES ('n1', 'r', 'a:1', 'c', '0.1.0')`,
+    );
+    // These are the tables of the release before the object store.
+    for (const table of ['object', 'removed_object', 'object_store'])
+      await database.change(`DROP TABLE hubgate.${table} CASCADE`);
+    await database.change('ALTER TABLE hubgate.node DROP COLUMN pending_uploads');
+    await database.change('DELETE FROM hubgate.schema_version WHERE version > 2');
+    const { schema, nodes, objects } = await readClusterStatus(database);
+    assert.equal(schema, 2);
+    assert.deepEqual(
+      nodes.map(({ id, pendingUploads }) => ({ id, pendingUploads })),
+      [{ id: 'n1', pendingUploads: 0 }],
+    );
+    assert.deepEqual(objects, { count: 0, bytes: 0 });
   });
 });
 

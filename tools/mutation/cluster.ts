@@ -112,6 +112,20 @@ export const clusterMutants: readonly Mutant[] = [
     tests: PEERS,
   },
   {
+    defence: 'what is purged leaves the object store',
+    file: 'src/core/store/purge.ts',
+    find: '  await removeObject?.(digest);\n',
+    replace: '',
+    tests: OBJECTS,
+  },
+  {
+    defence: 'the status of a cluster can be read before its tables are those of this release',
+    file: 'src/cluster/status.ts',
+    find: "hasObjects ? 'pending_uploads' : '0'",
+    replace: "'pending_uploads'",
+    tests: ['test/cluster/upgrade.cluster.ts'],
+  },
+  {
     defence: 'a document of the cluster writes no other file of a node',
     file: 'src/auth/shared-files.ts',
     find: 'if (foreign !== undefined) throw',
