@@ -128,12 +128,19 @@ test('the copy of auth.db has what is still in its log, and needs none', async (
 test('a backup says what it does not have, and so does a restore', async () => {
   await mkdir(at('secrets/hub'), { recursive: true });
   await writeFile(at('secrets/hub/token'), 'secret', { mode: 0o600 });
+  await writeFile(at('secrets/dc.crt'), 'the authority of the directory');
   const configuration = {
     tls: { clientCa: '/etc/ssl/corp.crt' },
     upstreams: {
       'docker.io': { username: 'acme', passwordFile: '/run/secrets/hub' },
       'ghcr.io': { username: 'acme', passwordFile: 'secrets/hub/token' },
       'quay.io': { accounts: [{ name: 'pay', username: 'a', passwordFile: '/run/secrets/pay' }] },
+    },
+    login: {
+      corp: {
+        oidc: { issuer: 'https://idp.corp', clientId: 'hubgate', clientSecretFile: '/run/secrets/oidc' },
+      },
+      ad: { ldap: { url: 'ldaps://dc1.corp', people: 'ou=people,dc=corp', ca: 'secrets/dc.crt' } },
     },
     cluster: { database: 'postgres://hubgate:geheim@db.corp/hubgate', node: 'n1' },
   };
@@ -148,12 +155,14 @@ test('a backup says what it does not have, and so does a restore', async () => {
       text,
       /^ {2}\/run\/secrets\/pay: upstreams\.quay\.io\.accounts\.pay\.passwordFile names it/m,
     );
+    assert.match(text, /^ {2}\/run\/secrets\/oidc: login\.corp\.oidc\.clientSecretFile names it/m);
     assert.match(text, /^ {2}\S+\/data: the cache/m);
     assert.match(text, /^ {2}\S+\/state\/audit\.log: the audit log/m);
     assert.match(text, /^ {2}the database db\.corp\/hubgate: .*pg_dump.*hubgate cluster export$/m);
     assert.ok(!text.includes('geheim'));
   }
   assert.equal(await readFile(path.join(restored, 'secrets/hub/token'), 'utf8'), 'secret');
+  await readFile(path.join(restored, 'secrets/dc.crt'));
   assert.equal((await stat(path.join(restored, 'secrets/hub'))).mode, (await stat(at('secrets/hub'))).mode);
 });
 

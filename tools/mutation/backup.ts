@@ -84,4 +84,18 @@ export const backupMutants: readonly Mutant[] = [
     replace: '',
     tests: TESTS,
   },
+  {
+    defence: 'the files of the logins of directories are copied or named',
+    file: 'src/commands/backup/named-files.ts',
+    find: '...filesOfLogins(logins)',
+    replace: '...filesOfLogins([])',
+    tests: TESTS,
+  },
+  {
+    defence: 'the key of the logins of directories is in a backup',
+    file: COPY,
+    find: String.raw`(?:\.tmp|`,
+    replace: String.raw`(?:\.tmp|login\.key|`,
+    tests: ['test/commands/backup-logins.test.ts'],
+  },
 ];

@@ -1,5 +1,6 @@
 import path from 'node:path';
 import type { Config } from '../../config/config.ts';
+import { filesOfLogins } from '../../config/login.ts';
 import { isObject } from '../../platform/object-properties.ts';
 import type { LeftOut } from './backup-manifest.ts';
 
@@ -16,10 +17,11 @@ const NAMES_A_PATH = /^(?:\w*File|directory|certificate|key|ca|clientCa|audit)$/
 const NOT_WRITTEN: ReadonlySet<string> = new Set(['credential', 'login']);
 
 /** Returns the files and directories that the configuration names. */
-function namedFiles(config: Config): NamedFile[] {
-  return [...textsIn(config, [])]
+function namedFiles({ logins, ...config }: Config): NamedFile[] {
+  const others = [...textsIn(config, [])]
     .filter(({ keys, text }) => NAMES_A_PATH.test(keys.at(-1) ?? '') && path.isAbsolute(text))
     .map(({ keys, text }) => ({ key: keys.filter((key) => !NOT_WRITTEN.has(key)).join('.'), file: text }));
+  return [...others, ...filesOfLogins(logins).map(({ path: keys, file }) => ({ key: keys.join('.'), file }))];
 }
 
 interface PlacedText {
