@@ -43,11 +43,13 @@ test('a backup that is taken during pushes restores to a registry in which every
     { directory: path.join(home, 'hosted'), namespaces: [{ name: 'acme', immutableTags: [] }] },
     QUIET,
   );
-  const tags = hosted.tags.list('acme/app') ?? [];
+  const tags = (await hosted.tags.list('acme/app')) ?? [];
   assert.ok(tags.some(({ tag }) => tag === '1'));
   for (const { digest } of tags) {
-    const [id = 0] = hosted.database.read((select) => [select.repository.get('acme/app')?.id ?? 0]);
-    const children = hosted.database.read((select) => select.children.all(id, digest as never));
+    const children = await hosted.database.read(function* (select) {
+      const id = (yield* select.repository.get('acme/app'))?.id ?? 0;
+      return yield* select.children.all(id, digest);
+    });
     assert.equal(children.length, 2);
     for (const { child } of children) await access(hosted.files.pathOf(child));
   }
@@ -62,7 +64,7 @@ test('nothing is removed while a backup is taken', async () => {
   let collecting: Promise<unknown> | undefined;
   await hosted.collection.withoutRemovals(async () => {
     collecting = hosted.collection.collect().then(() => order.push('collected'));
-    await hosted.database.change(() => {});
+    await hosted.database.change(({ change }) => change.addRepository.run('acme/app'));
     order.push('backed up');
   });
   await collecting;

@@ -57,8 +57,8 @@ export const hostedMutants: readonly Mutant[] = [
   {
     defence: 'a manifest names only what its repository has',
     file: MANIFESTS,
-    find: 'if (missing !== undefined)',
-    replace: "if (missing === ('' as Digest))",
+    find: 'if ((yield* select.blob.get(id, blob)) === undefined) refuseWithout(blob);',
+    replace: 'if (blob === undefined) refuseWithout(blob);',
     tests: PUSH,
   },
   {
@@ -91,7 +91,7 @@ export const hostedMutants: readonly Mutant[] = [
   },
   {
     defence: 'a refused push changes nothing',
-    file: 'src/core/hosted/hosted-database.ts',
+    file: 'src/core/hosted/sqlite-hosted-database.ts',
     find: "database?.exec('ROLLBACK TO one');",
     replace: '',
     tests: TAGS,
@@ -169,7 +169,7 @@ export const hostedMutants: readonly Mutant[] = [
   {
     defence: 'what is stored counts on the quota',
     file: 'src/core/hosted/quota.ts',
-    find: 'select.used.get(name)?.bytes ?? 0',
+    find: '(yield* select.used.get(name))?.bytes ?? 0',
     replace: '0',
     tests: LIMITS,
   },
@@ -182,7 +182,7 @@ export const hostedMutants: readonly Mutant[] = [
   },
   {
     defence: 'the database of hosted repositories is not begun anew',
-    file: 'src/core/hosted/hosted-database.ts',
+    file: 'src/core/hosted/sqlite-hosted-database.ts',
     find: 'if (found === 0 && version !== undefined)',
     replace: 'if (found < 0)',
     tests: LIMITS,
@@ -211,7 +211,7 @@ export const hostedMutants: readonly Mutant[] = [
   {
     defence: 'a file that another repository needs is not removed',
     file: COLLECTION,
-    find: 'return select.anyBlob.get(digest) === undefined\n',
+    find: 'return (yield* select.anyBlob.get(digest)) === undefined\n',
     replace: "return digest !== ('' as Digest)\n",
     tests: COLLECT,
   },
@@ -239,14 +239,14 @@ export const hostedMutants: readonly Mutant[] = [
   {
     defence: 'a candidate that was needed until a moment ago is not judged',
     file: COLLECTION,
-    find: 'const decided = decideIfDue(statements.select, candidate, clock());',
-    replace: 'const decided = decide(statements.select, candidate, clock());',
+    find: 'const decided = yield* decideIfDue(statements.select, candidate, clock());',
+    replace: 'const decided = yield* decide(statements.select, candidate, clock());',
     tests: COLLECT,
   },
   {
     defence: 'a manifest is not collected because of a blob with the same bytes',
     file: COLLECTION,
-    find: 'if (select.manifestHead.get(repository, digest) !== undefined)',
+    find: 'if ((yield* select.manifestHead.get(repository, digest)) !== undefined)',
     replace: "if (digest === ('' as Digest))",
     tests: COLLECT,
   },
@@ -281,7 +281,7 @@ export const hostedMutants: readonly Mutant[] = [
   {
     defence: 'a manifest that an index names is not deleted',
     file: 'src/core/hosted/remove.ts',
-    find: 'const index = select.anyParent.get(id, digest)?.parent;',
+    find: 'const index = (yield* select.anyParent.get(id, digest))?.parent;',
     replace: 'const index: Digest | undefined = undefined;',
     tests: TAGS,
   },
@@ -316,7 +316,7 @@ export const hostedMutants: readonly Mutant[] = [
   {
     defence: 'a file that a row names is not taken for an orphan',
     file: COLLECTION,
-    find: 'if (database.read((select) => select.anyBlob.get(digest)) !== undefined) return;',
+    find: 'if ((await database.read((select) => select.anyBlob.get(digest))) !== undefined) return;',
     replace: '',
     tests: COLLECT,
   },
@@ -457,15 +457,15 @@ export const hostedMutants: readonly Mutant[] = [
   {
     defence: 'a body that would fill the disk is refused before it is read',
     file: 'src/core/hosted/upload.ts',
-    find: 'this.#reserveTo(announced) ?? (await this.#options.whyNoDisk(length ?? 0));',
-    replace: 'this.#reserveTo(announced);',
+    find: '(await this.#reserveTo(announced)) ?? (await this.#options.whyNoDisk(length ?? 0));',
+    replace: 'await this.#reserveTo(announced);',
     tests: LIMITS,
   },
   {
     defence: 'the tags of a repository are bounded',
     file: MANIFESTS,
-    find: '(select.repository.get(repository)?.tags ?? 0) >= limits.maxTags)',
-    replace: '(select.repository.get(repository)?.tags ?? 0) < 0)',
+    find: '((yield* select.repository.get(repository))?.tags ?? 0) >= limits.maxTags)',
+    replace: '((yield* select.repository.get(repository))?.tags ?? 0) < 0)',
     tests: LIMITS,
   },
   {
@@ -492,14 +492,14 @@ export const hostedMutants: readonly Mutant[] = [
   {
     defence: 'what retention removes is recorded',
     file: 'src/core/hosted/retention.ts',
-    find: '    change.addRemoval.run(path, tag, digest, AUTHOR.credential, why);',
+    find: '    yield* change.addRemoval.run(path, tag, digest, AUTHOR.credential, why);',
     replace: '',
     tests: REMOVALS,
   },
   {
     defence: 'an untagged manifest that retention removes is recorded',
     file: 'src/core/hosted/retention.ts',
-    find: '  change.addRemoval.run(path, null, digest, AUTHOR.credential, why);',
+    find: '  yield* change.addRemoval.run(path, null, digest, AUTHOR.credential, why);',
     replace: '',
     tests: REMOVALS,
   },
@@ -533,7 +533,7 @@ export const hostedMutants: readonly Mutant[] = [
   },
   {
     defence: 'the changes of one tag are bounded',
-    file: 'src/core/hosted/hosted-statements.ts',
+    file: 'src/core/hosted/sqlite-hosted-tables.ts',
     find: 'LIMIT 1 OFFSET ${MOST_TAG_CHANGES});',
     replace: 'LIMIT 1 OFFSET 1000000);',
     tests: HISTORY,
@@ -541,7 +541,7 @@ export const hostedMutants: readonly Mutant[] = [
   {
     defence: 'the last change of a tag can be undone, however old it is',
     file: 'src/core/hosted/tag-history.ts',
-    find: 'if (isLast && select.tag.get(repository, tag) !== undefined) continue;',
+    find: 'if (isLast && (yield* select.tag.get(repository, tag)) !== undefined) continue;',
     replace: '',
     tests: HISTORY,
   },

@@ -6,9 +6,10 @@ import { isErrno } from '../../platform/reason.ts';
 import type { Digest } from '../../registry/digest.ts';
 import { blobDirectory, blobFile } from '../store/layout.ts';
 import type { Collection } from './collect.ts';
-import { HostedDatabase } from './hosted-database.ts';
+import type { HostedDatabase } from './hosted-database.ts';
 import { HostedFiles } from './hosted-files.ts';
 import { HOSTED_DATABASE_FILE, HOSTED_VERSION, HOSTED_VERSION_FILE } from './layout.ts';
+import { SqliteHostedDatabase } from './sqlite-hosted-database.ts';
 
 export interface BackedUp {
   readonly kind: 'done';
@@ -41,7 +42,7 @@ export async function backUpStoppedHosted(
   directory: string,
   log: Logger,
 ): Promise<BackupOutcome> {
-  using database = await HostedDatabase.open(source, log);
+  using database = await SqliteHostedDatabase.open(source, log);
   return await copyContent({ database, files: new HostedFiles(source) }, directory);
 }
 

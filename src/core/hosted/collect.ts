@@ -4,7 +4,8 @@ import { runPeriodically } from '../../platform/scheduling/periodic-task.ts';
 import type { Digest } from '../../registry/digest.ts';
 import type { HostedContent } from './hosted-content.ts';
 import type { HostedDatabase } from './hosted-database.ts';
-import type { HostedStatements } from './hosted-statements.ts';
+import type { HostedSelects, HostedStatements } from './hosted-statements.ts';
+import type { HostedStep } from './hosted-step.ts';
 import { KeyedLock } from './keyed-lock.ts';
 import { COLLECTION } from './limits.ts';
 import { removeManifest } from './remove.ts';
@@ -87,11 +88,11 @@ export class Collection implements AsyncDisposable {
     for await (const digest of content.listOlder(clock() - COLLECTION.orphanedAfter)) {
       if (signal?.aborted) return;
       await locks.run(digest, async () => {
-        if (database.read((select) => select.anyBlob.get(digest)) !== undefined) return;
+        if ((await database.read((select) => select.anyBlob.get(digest))) !== undefined) return;
         await content.remove(digest);
-        await database.change(({ change }) => {
-          change.addRemoval.run(null, null, digest, CREDENTIAL, 'no repository names its file');
-        });
+        await database.change(({ change }) =>
+          change.addRemoval.run(null, null, digest, CREDENTIAL, 'no repository names its file'),
+        );
         log.info({ digest }, 'a file that no hosted repository names was removed');
       });
     }
@@ -107,7 +108,7 @@ export class Collection implements AsyncDisposable {
     if (database.failure !== undefined) return 0;
     let removed = 0;
     for (;;) {
-      const due = database.read((select) => select.candidates.all(clock(), COLLECTION.batch));
+      const due = await database.read((select) => select.candidates.all(clock(), COLLECTION.batch));
       for (const candidate of due) {
         if (signal?.aborted) return removed;
         if (await this.#review(candidate)) removed++;
@@ -122,21 +123,21 @@ export class Collection implements AsyncDisposable {
   async #boundRemovals(): Promise<void> {
     const { database, log } = this.#options;
     const { waitingRemovals } = COLLECTION;
-    const { changes } = await database.change(({ change }) => change.boundRemovals.run(waitingRemovals));
-    if (Number(changes) > 0)
-      log.error({ lines: Number(changes) }, 'audit lines were lost: no gateway has fetched these removals');
+    const lines = await database.change(({ change }) => change.boundRemovals.run(waitingRemovals));
+    if (lines > 0) log.error({ lines }, 'audit lines were lost: no gateway has fetched these removals');
   }
 
   /** Says what happens to each candidate, and changes nothing. */
-  explain(until: number, most: number): readonly ExplainedCandidate[] {
+  explain(until: number, most: number): Promise<readonly ExplainedCandidate[]> {
     const { database, clock } = this.#options;
-    return database.read((select) =>
-      select.candidates.all(until, most).map((candidate) => ({
-        repository: candidate.path,
-        digest: candidate.digest,
-        decision: decide(select, candidate, clock()),
-      })),
-    );
+    return database.read(function* (select) {
+      const explained: ExplainedCandidate[] = [];
+      for (const candidate of yield* select.candidates.all(until, most)) {
+        const { path: repository, digest } = candidate;
+        explained.push({ repository, digest, decision: yield* decide(select, candidate, clock()) });
+      }
+      return explained;
+    });
   }
 
   /** Resolves to true if something was removed. */
@@ -152,14 +153,14 @@ export class Collection implements AsyncDisposable {
   async #judge(candidate: Candidate): Promise<CollectionDecision['action']> {
     const { database, content, clock, log } = this.#options;
     const { repository, digest } = candidate;
-    const { action, why } = await database.change((statements) => {
-      const decided = decideIfDue(statements.select, candidate, clock());
-      apply(statements, candidate, decided, clock());
+    const { action, why } = await database.change(function* (statements) {
+      const decided = yield* decideIfDue(statements.select, candidate, clock());
+      yield* apply(statements, candidate, decided, clock());
       return decided;
     });
     if (action === 'remove-file') {
       await content.remove(digest);
-      await database.change(({ change }) => void change.removeCandidate.run(repository, digest));
+      await database.change(({ change }) => change.removeCandidate.run(repository, digest));
     }
     if (action !== 'keep' && action !== 'wait')
       log.info({ digest, action, reason: why }, 'hosted content was collected');
@@ -175,30 +176,30 @@ export class Collection implements AsyncDisposable {
  * Judges a candidate again under the lock. Since it was read as due, a push may have used it, or its manifest may
  * have been deleted a moment ago.
  */
-function decideIfDue(
-  select: HostedStatements['select'],
+function* decideIfDue(
+  select: HostedSelects,
   candidate: Candidate,
   now: number,
-): CollectionDecision {
-  const until = select.reviewAt.get(candidate.repository, candidate.digest)?.review_at;
+): HostedStep<CollectionDecision> {
+  const until = (yield* select.reviewAt.get(candidate.repository, candidate.digest))?.review_at;
   if (until === undefined) return { action: 'keep', why: 'it is no candidate any more' };
   return until > now
     ? { action: 'wait', until, why: 'what needed it was deleted a short time ago' }
-    : decide(select, candidate, now);
+    : yield* decide(select, candidate, now);
 }
 
-function decide(
-  select: HostedStatements['select'],
+function* decide(
+  select: HostedSelects,
   { repository, digest }: Omit<Candidate, 'path'>,
   now: number,
-): CollectionDecision {
-  const blob = select.blob.get(repository, digest);
-  const manifest = select.manifestHead.get(repository, digest);
+): HostedStep<CollectionDecision> {
+  const blob = yield* select.blob.get(repository, digest);
+  const manifest = yield* select.manifestHead.get(repository, digest);
   if (blob === undefined && manifest === undefined)
-    return select.anyBlob.get(digest) === undefined
+    return (yield* select.anyBlob.get(digest)) === undefined
       ? { action: 'remove-file', why: 'no repository has it any more' }
       : { action: 'keep', why: 'another repository has it' };
-  const parent = select.anyParent.get(repository, digest)?.parent;
+  const parent = (yield* select.anyParent.get(repository, digest))?.parent;
   if (parent !== undefined) return { action: 'keep', why: `the manifest ${parent} names it` };
   if (blob !== undefined) {
     const until = blob.leased_until;
@@ -206,53 +207,57 @@ function decide(
       ? { action: 'wait', until, why: 'its manifest may still come' }
       : { action: 'remove-blob', why: 'no manifest names it' };
   }
-  return decideManifest(select, { repository, digest }, now);
+  return yield* decideManifest(select, { repository, digest }, now);
 }
 
 /** Judges a manifest that lost its index or its subject. */
-function decideManifest(
-  select: HostedStatements['select'],
+function* decideManifest(
+  select: HostedSelects,
   { repository, digest }: Omit<Candidate, 'path'>,
   now: number,
-): CollectionDecision {
-  const tag = select.anyTagOf.get(repository, digest)?.name;
+): HostedStep<CollectionDecision> {
+  const tag = (yield* select.anyTagOf.get(repository, digest))?.name;
   if (tag !== undefined) return { action: 'keep', why: `the tag ${tag} names it` };
-  const { subject = null, pushed_at = 0, used_at = 0 } = select.manifestHead.get(repository, digest) ?? {};
-  if (subject !== null && select.manifestHead.get(repository, subject) !== undefined)
+  const {
+    subject = null,
+    pushed_at = 0,
+    used_at = 0,
+  } = (yield* select.manifestHead.get(repository, digest)) ?? {};
+  if (subject !== null && (yield* select.manifestHead.get(repository, subject)) !== undefined)
     return { action: 'keep', why: `it refers to ${subject}` };
-  const undoable = (select.lastReplaced.get(repository, digest)?.at ?? 0) + COLLECTION.undo;
+  const undoable = ((yield* select.lastReplaced.get(repository, digest))?.at ?? 0) + COLLECTION.undo;
   const until = Math.max(undoable, Math.max(pushed_at, used_at) + COLLECTION.lease);
   return until > now
     ? { action: 'wait', until, why: 'it was pushed or used, or its tag was moved, a short time ago' }
     : { action: 'remove-manifest', why: 'no tag, no index and no subject needs it' };
 }
 
-function apply(
+function* apply(
   statements: HostedStatements,
   { repository, path, digest }: Candidate,
   decision: CollectionDecision,
   now: number,
-): void {
+): HostedStep<void> {
   const { select, change } = statements;
   switch (decision.action) {
     case 'keep':
-      change.removeCandidate.run(repository, digest);
+      yield* change.removeCandidate.run(repository, digest);
       return;
     case 'wait':
-      change.postponeCandidate.run(decision.until, repository, digest);
+      yield* change.postponeCandidate.run(decision.until, repository, digest);
       return;
     case 'remove-blob':
       // It stays a candidate: its file goes when no repository has it. If a manifest has the same bytes, nobody
       // has said that the manifest is not needed, and the file goes when files are compared with rows.
-      change.removeBlob.run(repository, digest);
-      change.addRemoval.run(path, null, digest, CREDENTIAL, decision.why);
-      if (select.manifestHead.get(repository, digest) !== undefined)
-        change.removeCandidate.run(repository, digest);
+      yield* change.removeBlob.run(repository, digest);
+      yield* change.addRemoval.run(path, null, digest, CREDENTIAL, decision.why);
+      if ((yield* select.manifestHead.get(repository, digest)) !== undefined)
+        yield* change.removeCandidate.run(repository, digest);
       return;
     case 'remove-manifest':
-      change.removeCandidate.run(repository, digest);
-      removeManifest(statements, repository, digest, now);
-      change.addRemoval.run(path, null, digest, CREDENTIAL, decision.why);
+      yield* change.removeCandidate.run(repository, digest);
+      yield* removeManifest(statements, repository, digest, now);
+      yield* change.addRemoval.run(path, null, digest, CREDENTIAL, decision.why);
       return;
     case 'remove-file':
       // The row of the candidate goes after the file, so that a crash in between repeats this.

@@ -16,14 +16,16 @@ export function measureHosted(meters: Meters, { database, uploads, namespaces }:
     () => namespaces.map((of) => ({ value: uploads.receivedFor(of), labels: { namespace: of.name } })),
     labels,
   );
-  const used = (): readonly MetricValue[] => {
+  const used = async (): Promise<readonly MetricValue[]> => {
     if (database.failure !== undefined) return [];
-    return database.read((select) =>
-      namespaces.map(({ name }) => ({
-        value: select.used.get(name)?.bytes ?? 0,
-        labels: { namespace: name },
-      })),
-    );
+    return database.read(function* (select) {
+      const values: MetricValue[] = [];
+      for (const { name } of namespaces) {
+        const value = (yield* select.used.get(name))?.bytes ?? 0;
+        values.push({ value, labels: { namespace: name } });
+      }
+      return values;
+    });
   };
   meters.readGauge('hubgate_hosted_bytes', 'The bytes of what is hosted', used, { labels });
   const quotas = () =>

@@ -9,6 +9,8 @@ import type { PulledBlob } from '../pull/pulled-blob.ts';
 import type { BlobHead } from '../upstream/read-blob.ts';
 import type { HostedContent } from './hosted-content.ts';
 import type { HostedDatabase } from './hosted-database.ts';
+import type { HostedSelects } from './hosted-statements.ts';
+import type { HostedStep } from './hosted-step.ts';
 import { COLLECTION, MAX_REFERRERS_PAGE, MAX_TAGS_PAGE } from './limits.ts';
 
 export interface HostedPullOptions {
@@ -45,7 +47,7 @@ export class HostedPull {
     method: 'GET' | 'HEAD',
   ): Promise<PullOutcome<PulledManifest>> {
     const unknown = { kind: 'refused', error: 'MANIFEST_UNKNOWN' } as const;
-    const found = this.#findManifest(repository, reference, method);
+    const found = await this.#database.read((select) => findManifest(select, repository, reference, method));
     if (found === undefined) return unknown;
     const { id, digest, row, isKept } = found;
     const isRelied = method === 'HEAD' && reference.kind === 'digest' && !isKept;
@@ -59,21 +61,8 @@ export class HostedPull {
     };
   }
 
-  #findManifest(repository: string, reference: Reference, method: 'GET' | 'HEAD') {
-    return this.#database.read((select) => {
-      const id = select.repository.get(repository)?.id ?? 0;
-      const digest =
-        reference.kind === 'digest' ? reference.digest : select.tag.get(id, reference.tag)?.digest;
-      const row = digest && (method === 'GET' ? select.manifest : select.manifestHead).get(id, digest);
-      if (digest === undefined || row === undefined) return undefined;
-      const isKept =
-        select.anyTagOf.get(id, digest) !== undefined || select.anyParent.get(id, digest) !== undefined;
-      return { id, digest, row, isKept };
-    });
-  }
-
   async blob(repository: string, digest: Digest): Promise<PullOutcome<PulledBlob>> {
-    const size = this.#sizeOf(repository, digest);
+    const size = await this.#sizeOf(repository, digest);
     if (size === undefined) return { kind: 'refused', error: 'BLOB_UNKNOWN' };
     return this.#content.find(digest, size);
   }
@@ -83,15 +72,14 @@ export class HostedPull {
    * of the others keep them, and they get one when the last of those is deleted.
    */
   async head(repository: string, digest: Digest): Promise<PullOutcome<BlobHead>> {
-    const now = this.#clock();
-    const renewed = now + COLLECTION.lease;
-    const found = this.#database.read((select) => {
-      const id = select.repository.get(repository)?.id ?? 0;
-      const blob = select.blob.get(id, digest);
-      const isShort = blob !== undefined && blob.leased_until < renewed - COLLECTION.lease / 2;
-      return (
-        blob && { id, size: blob.size, renews: isShort && select.anyParent.get(id, digest) === undefined }
-      );
+    const renewed = this.#clock() + COLLECTION.lease;
+    const found = await this.#database.read(function* (select) {
+      const id = (yield* select.repository.get(repository))?.id ?? 0;
+      const blob = yield* select.blob.get(id, digest);
+      if (blob === undefined) return undefined;
+      const isShort = blob.leased_until < renewed - COLLECTION.lease / 2;
+      const renews = isShort && (yield* select.anyParent.get(id, digest)) === undefined;
+      return { id, size: blob.size, renews };
     });
     if (found === undefined) return { kind: 'refused', error: 'BLOB_UNKNOWN' };
     const isStillThere = !found.renews || (await this.#renew(found.id, digest, found.size, renewed));
@@ -100,12 +88,12 @@ export class HostedPull {
       : { kind: 'refused', error: 'BLOB_UNKNOWN' };
   }
 
-  tags(repository: string, { n = MAX_TAGS_PAGE, last = '' }: Page): PullOutcome<PulledDocument> {
-    return this.#database.read((select) => {
-      const id = select.repository.get(repository)?.id;
+  tags(repository: string, { n = MAX_TAGS_PAGE, last = '' }: Page): Promise<PullOutcome<PulledDocument>> {
+    return this.#database.read(function* (select): HostedStep<PullOutcome<PulledDocument>> {
+      const id = (yield* select.repository.get(repository))?.id;
       if (id === undefined) return { kind: 'refused', error: 'NAME_UNKNOWN' };
       const most = Math.min(n, MAX_TAGS_PAGE);
-      const found = select.tagsAfter.all(id, last, most + 1);
+      const found = yield* select.tagsAfter.all(id, last, most + 1);
       const tags = found.slice(0, most).map((row) => row.name);
       const end = tags.at(-1);
       return {
@@ -121,10 +109,11 @@ export class HostedPull {
     subject: Digest,
     artifactType: string | undefined,
     last: Digest | undefined,
-  ): PullOutcome<PulledDocument> {
-    return this.#database.read((select) => {
-      const id = select.repository.get(repository)?.id ?? 0;
-      const rows = select.referrers.all(id, subject, last ?? '', artifactType ?? null, REFERRERS_AT_ONCE + 1);
+  ): Promise<PullOutcome<PulledDocument>> {
+    return this.#database.read(function* (select): HostedStep<PullOutcome<PulledDocument>> {
+      const id = (yield* select.repository.get(repository))?.id ?? 0;
+      const most = REFERRERS_AT_ONCE + 1;
+      const rows = yield* select.referrers.all(id, subject, last ?? '', artifactType ?? null, most);
       const manifests: object[] = [];
       let size = 0;
       for (const { digest, media_type, artifact_type, annotations, ...row } of rows) {
@@ -146,35 +135,54 @@ export class HostedPull {
     });
   }
 
-  #sizeOf(repository: string, digest: Digest): number | undefined {
-    return this.#database.read((select) => {
-      const id = select.repository.get(repository)?.id ?? 0;
-      return select.blob.get(id, digest)?.size;
+  #sizeOf(repository: string, digest: Digest): Promise<number | undefined> {
+    return this.#database.read(function* (select) {
+      const id = (yield* select.repository.get(repository))?.id ?? 0;
+      return (yield* select.blob.get(id, digest))?.size;
     });
   }
 
   #noteUse(id: number, digest: Digest): void {
     const now = this.#clock();
     // A pull does not wait for this, and does not fail with it. The database logs its failures.
-    this.#database.change(({ change }) => void change.touchManifest.run(now, id, digest)).catch(() => {});
+    this.#database.change(({ change }) => change.touchManifest.run(now, id, digest)).catch(() => {});
   }
 
   /** Resolves to false if the manifest was removed meanwhile. */
   #renewManifest(id: number, digest: Digest): Promise<boolean> {
-    return this.#database.change(({ select, change }) => {
-      if (select.manifestHead.get(id, digest) === undefined) return false;
-      change.touchManifest.run(this.#clock(), id, digest);
+    const now = this.#clock();
+    return this.#database.change(function* ({ select, change }) {
+      if ((yield* select.manifestHead.get(id, digest)) === undefined) return false;
+      yield* change.touchManifest.run(now, id, digest);
       return true;
     });
   }
 
   /** Resolves to false if the blob was removed meanwhile. */
   #renew(id: number, digest: Digest, size: number, until: number): Promise<boolean> {
-    return this.#database.change(({ select, change }) => {
-      if (select.blob.get(id, digest) === undefined) return false;
-      change.putBlob.run(id, digest, size, until);
-      change.putCandidate.run(id, digest, until);
+    return this.#database.change(function* ({ select, change }) {
+      if ((yield* select.blob.get(id, digest)) === undefined) return false;
+      yield* change.putBlob.run(id, digest, size, until);
+      yield* change.putCandidate.run(id, digest, until);
       return true;
     });
   }
+}
+
+function* findManifest(
+  select: HostedSelects,
+  repository: string,
+  reference: Reference,
+  method: 'GET' | 'HEAD',
+) {
+  const id = (yield* select.repository.get(repository))?.id ?? 0;
+  const digest =
+    reference.kind === 'digest' ? reference.digest : (yield* select.tag.get(id, reference.tag))?.digest;
+  if (digest === undefined) return undefined;
+  const row = yield* method === 'GET' ? select.manifest.get(id, digest) : select.manifestHead.get(id, digest);
+  if (row === undefined) return undefined;
+  const isKept =
+    (yield* select.anyTagOf.get(id, digest)) !== undefined ||
+    (yield* select.anyParent.get(id, digest)) !== undefined;
+  return { id, digest, row, isKept };
 }

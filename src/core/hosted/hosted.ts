@@ -10,7 +10,7 @@ import { runPeriodically } from '../../platform/scheduling/periodic-task.ts';
 import type { Digest } from '../../registry/digest.ts';
 import { Collection } from './collect.ts';
 import type { HostedContent } from './hosted-content.ts';
-import { HostedDatabase } from './hosted-database.ts';
+import type { HostedDatabase } from './hosted-database.ts';
 import { HostedFiles } from './hosted-files.ts';
 import { HostedPull } from './hosted-pull.ts';
 import { KeyedLock } from './keyed-lock.ts';
@@ -23,6 +23,7 @@ import { RecentPushes } from './recent-pushes.ts';
 import { RecordedRemovals } from './recorded-removals.ts';
 import { Removal } from './remove.ts';
 import { RetentionPass } from './retention.ts';
+import { SqliteHostedDatabase } from './sqlite-hosted-database.ts';
 import { TagHistory } from './tag-history.ts';
 import { Uploads } from './uploads.ts';
 
@@ -75,7 +76,7 @@ export async function openHosted(
   await using stack = new AsyncDisposableStack();
   await makeDirectory(directory, 0o750);
   const files = new HostedFiles(directory);
-  const database = stack.use(await HostedDatabase.open(directory, log));
+  const database = stack.use(await SqliteHostedDatabase.open(directory, log));
   // The database is the lock, so files are only touched after it was opened.
   if (database.failure === undefined) await files.prepare();
   const quotas = new Quotas(namespaces);

@@ -3,6 +3,7 @@ import type { Digest } from '../../registry/digest.ts';
 import type { HostedContent } from './hosted-content.ts';
 import type { HostedDatabase } from './hosted-database.ts';
 import type { HostedStatements } from './hosted-statements.ts';
+import type { HostedStep } from './hosted-step.ts';
 import type { KeyedLock } from './keyed-lock.ts';
 import { COLLECTION } from './limits.ts';
 import type { Quotas } from './quota.ts';
@@ -62,15 +63,22 @@ export class BlobPush {
     from: string,
     digest: Digest,
   ): Promise<PublishedBlob | HostedRefusal | undefined> {
-    const { database, quotas } = this.#options;
-    const change = database.change(({ select, change }) => {
-      const source = select.repository.get(from);
-      const blob = source && select.blob.get(source.id, digest);
-      if (blob === undefined) return undefined;
-      this.#link({ select, change }, repository, digest, blob.size, quotas);
-      return { kind: 'published', digest, size: blob.size } as const;
-    });
-    return orRefusal(change);
+    return orRefusal(
+      this.#options.database.change((statements) => this.#mount(statements, repository, from, digest)),
+    );
+  }
+
+  *#mount(
+    statements: HostedStatements,
+    repository: string,
+    from: string,
+    digest: Digest,
+  ): HostedStep<PublishedBlob | undefined> {
+    const { select } = statements;
+    const source = yield* select.repository.get(from);
+    const blob = source && (yield* select.blob.get(source.id, digest));
+    if (blob === undefined) return undefined;
+    return yield* this.#link(statements, repository, digest, blob.size);
   }
 
   async #publish(
@@ -88,8 +96,7 @@ export class BlobPush {
       }
       const change = database.change((statements) => {
         quotas.release(repository, upload.takeReserved());
-        this.#link(statements, repository, digest, size, quotas);
-        return { kind: 'published', digest, size } as const;
+        return this.#link(statements, repository, digest, size);
       });
       const published = await orRefusal(change).finally(() => uploads.end(upload));
       if (published.kind === 'refused') await this.#removeUnlinked(digest);
@@ -98,26 +105,27 @@ export class BlobPush {
   }
 
   /** Adds the blob to a repository, with a lease, because its manifest is still to come. */
-  #link(
+  *#link(
     { select, change }: HostedStatements,
     repository: string,
     digest: Digest,
     size: number,
-    quotas: Quotas,
-  ): void {
-    change.addRepository.run(repository);
-    const id = select.repository.get(repository)?.id ?? 0;
-    const full =
-      select.blob.get(id, digest) === undefined ? quotas.whyFull(select, repository, size) : undefined;
+  ): HostedStep<PublishedBlob> {
+    const { quotas, clock } = this.#options;
+    yield* change.addRepository.run(repository);
+    const id = (yield* select.repository.get(repository))?.id ?? 0;
+    const isNew = (yield* select.blob.get(id, digest)) === undefined;
+    const full = isNew ? yield* quotas.whyFull(select, repository, size) : undefined;
     if (full !== undefined) throw new RefusedChange(full.error, full.message);
-    const lease = this.#options.clock() + COLLECTION.lease;
-    change.putBlob.run(id, digest, size, lease);
-    change.putCandidate.run(id, digest, lease);
+    const lease = clock() + COLLECTION.lease;
+    yield* change.putBlob.run(id, digest, size, lease);
+    yield* change.putCandidate.run(id, digest, lease);
+    return { kind: 'published', digest, size };
   }
 
   async #removeUnlinked(digest: Digest): Promise<void> {
     const { database, content } = this.#options;
-    const isLinked = database.read((select) => select.anyBlob.get(digest)) !== undefined;
+    const isLinked = (await database.read((select) => select.anyBlob.get(digest))) !== undefined;
     if (!isLinked) await content.remove(digest);
   }
 }

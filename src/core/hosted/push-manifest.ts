@@ -4,6 +4,7 @@ import { algorithmOf, type Digest, sha256Of } from '../../registry/digest.ts';
 import type { Reference, Tag } from '../../registry/reference.ts';
 import type { HostedDatabase } from './hosted-database.ts';
 import type { HostedStatements } from './hosted-statements.ts';
+import type { HostedStep } from './hosted-step.ts';
 import type { UploadLimits } from './limits.ts';
 import { type NamespaceRules, namespaceOf } from './namespace.ts';
 import { type PushedManifest, parsePushedManifest } from './pushed-manifest.ts';
@@ -64,52 +65,53 @@ export class ManifestPush {
     );
   }
 
-  #put(
+  *#put(
     statements: HostedStatements,
     request: ManifestPushRequest,
     digest: Digest,
     manifest: PushedManifest,
-  ): PublishedManifest {
+  ): HostedStep<PublishedManifest> {
     const { select, change } = statements;
     const { repository, reference } = request;
     const { bytes, mediaType, subject, artifactType = null, annotations = null } = manifest;
-    change.addRepository.run(repository);
-    const id = select.repository.get(repository)?.id ?? 0;
-    this.#requireChildren(statements, id, manifest);
-    const isNew = select.manifestHead.get(id, digest) === undefined;
-    if (isNew) this.#requireSpace(statements, id, repository, manifest);
+    yield* change.addRepository.run(repository);
+    const id = (yield* select.repository.get(repository))?.id ?? 0;
+    yield* this.#requireChildren(statements, id, manifest);
+    const isNew = (yield* select.manifestHead.get(id, digest)) === undefined;
+    if (isNew) yield* this.#requireSpace(statements, id, repository, manifest);
     const tags = reference.kind === 'tag' ? [reference.tag] : request.tags;
-    const previous = tags.map((tag) => this.#setTag(statements, id, request, tag, digest));
+    const previous: (Digest | undefined)[] = [];
+    for (const tag of tags) previous.push(yield* this.#setTag(statements, id, request, tag, digest));
     const now = this.#options.clock();
-    change.putManifest.run(
+    yield* change.putManifest.run(
       ...[id, digest, mediaType, bytes.length, now],
       ...[subject ?? null, artifactType, annotations, bytes],
     );
     if (isNew)
-      for (const child of [...manifest.blobs, ...manifest.manifests]) change.putChild.run(id, digest, child);
+      for (const child of [...manifest.blobs, ...manifest.manifests])
+        yield* change.putChild.run(id, digest, child);
     return { kind: 'published', digest, size: bytes.length, subject, previous: previous[0] };
   }
 
-  #requireChildren({ select }: HostedStatements, id: number, { blobs, manifests }: PushedManifest): void {
-    const missing =
-      blobs.find((child) => select.blob.get(id, child) === undefined) ??
-      manifests.find((child) => select.manifestHead.get(id, child) === undefined);
-    if (missing !== undefined)
-      throw new RefusedChange(
-        'MANIFEST_BLOB_UNKNOWN',
-        `the repository does not have ${missing}; push it first`,
-      );
+  *#requireChildren(
+    { select }: HostedStatements,
+    id: number,
+    { blobs, manifests }: PushedManifest,
+  ): HostedStep<void> {
+    for (const blob of blobs) if ((yield* select.blob.get(id, blob)) === undefined) refuseWithout(blob);
+    for (const manifest of manifests)
+      if ((yield* select.manifestHead.get(id, manifest)) === undefined) refuseWithout(manifest);
   }
 
-  #requireSpace(
+  *#requireSpace(
     { select }: HostedStatements,
     id: number,
     repository: string,
     { bytes, subject }: PushedManifest,
-  ): void {
-    const full = this.#options.quotas.whyFull(select, repository, bytes.length);
+  ): HostedStep<void> {
+    const full = yield* this.#options.quotas.whyFull(select, repository, bytes.length);
     if (full !== undefined) throw new RefusedChange(full.error, full.message);
-    const { referrers } = (subject && select.referrerCount.get(id, subject)) ?? { referrers: 0 };
+    const { referrers } = (subject && (yield* select.referrerCount.get(id, subject))) ?? { referrers: 0 };
     if (referrers >= this.#options.limits.maxReferrers)
       throw new RefusedChange(
         'DENIED',
@@ -118,26 +120,30 @@ export class ManifestPush {
   }
 
   /** Returns the digest that the tag meant before. */
-  #setTag(
+  *#setTag(
     { select, change }: HostedStatements,
     id: number,
     { repository, by }: ManifestPushRequest,
     tag: Tag,
     digest: Digest,
-  ): Digest | undefined {
+  ): HostedStep<Digest | undefined> {
     const { namespaces, clock, limits } = this.#options;
-    const before = select.tag.get(id, tag);
+    const before = yield* select.tag.get(id, tag);
     if (before?.digest === digest) return undefined;
-    if (before === undefined && (select.repository.get(repository)?.tags ?? 0) >= limits.maxTags)
+    if (before === undefined && ((yield* select.repository.get(repository))?.tags ?? 0) >= limits.maxTags)
       throw new RefusedChange(
         'DENIED',
         `${repository} has ${limits.maxTags} tags, and no further one is accepted`,
       );
     if (before !== undefined) requireMovable(repository, tag, before, namespaces, 'push another tag');
-    change.putTag.run(id, tag, digest, clock());
-    change.addHistory.run(id, tag, digest, before?.digest ?? null, clock(), by.subject, by.credential);
+    yield* change.putTag.run(id, tag, digest, clock());
+    yield* change.addHistory.run(id, tag, digest, before?.digest ?? null, clock(), by.subject, by.credential);
     return before?.digest;
   }
+}
+
+function refuseWithout(child: Digest): never {
+  throw new RefusedChange('MANIFEST_BLOB_UNKNOWN', `the repository does not have ${child}; push it first`);
 }
 
 /**

@@ -1,5 +1,6 @@
 import { formatSize } from '../../platform/size.ts';
-import type { HostedStatements } from './hosted-statements.ts';
+import type { HostedSelects } from './hosted-statements.ts';
+import type { HostedStep } from './hosted-step.ts';
 import { type NamespaceRules, namespaceOf } from './namespace.ts';
 import { type HostedRefusal, refuseWrite } from './refusal.ts';
 
@@ -16,10 +17,11 @@ export class Quotas {
   }
 
   /** Reserves bytes in the namespace of a repository. The caller must release them. */
-  reserve(select: HostedStatements['select'], repository: string, bytes: number): HostedRefusal | undefined {
+  *reserve(select: HostedSelects, repository: string, bytes: number): HostedStep<HostedRefusal | undefined> {
     const namespace = namespaceOf(repository, this.#namespaces);
     if (namespace === undefined) return undefined;
-    const refusal = this.#check(select, namespace, bytes);
+    const refusal = yield* this.#check(select, namespace, bytes);
+    // Nothing runs between the check and this, whatever the database is.
     if (refusal === undefined) this.#add(namespace, bytes);
     return refusal;
   }
@@ -30,19 +32,19 @@ export class Quotas {
   }
 
   /** Returns why the namespace of a repository cannot hold these bytes too; undefined if it can. */
-  whyFull(select: HostedStatements['select'], repository: string, bytes: number): HostedRefusal | undefined {
+  *whyFull(select: HostedSelects, repository: string, bytes: number): HostedStep<HostedRefusal | undefined> {
     const namespace = namespaceOf(repository, this.#namespaces);
-    return namespace && this.#check(select, namespace, bytes);
+    return namespace && (yield* this.#check(select, namespace, bytes));
   }
 
-  #check(
-    select: HostedStatements['select'],
+  *#check(
+    select: HostedSelects,
     namespace: NamespaceRules,
     bytes: number,
-  ): HostedRefusal | undefined {
+  ): HostedStep<HostedRefusal | undefined> {
     const { name, quota } = namespace;
     if (quota === undefined) return undefined;
-    const stored = select.used.get(name)?.bytes ?? 0;
+    const stored = (yield* select.used.get(name))?.bytes ?? 0;
     const used = stored + (this.#reserved.get(namespace) ?? 0);
     if (used + bytes <= quota && used < quota) return undefined;
     const why =

@@ -24,7 +24,7 @@ export class RecordedRemovals {
     if (this.#database.failure !== undefined) return [];
     if (written !== undefined) await this.#forget(written);
     if (this.#fetched !== undefined && performance.now() < this.#fetched.until) return [];
-    const removals = this.#database.read((select) => select.removals.all(COLLECTION.fetchedRemovals));
+    const removals = await this.#database.read((select) => select.removals.all(COLLECTION.fetchedRemovals));
     const last = removals.at(-1)?.id;
     this.#fetched =
       last === undefined ? undefined : { last, until: performance.now() + COLLECTION.refetchRemovals };
@@ -32,7 +32,7 @@ export class RecordedRemovals {
   }
 
   async #forget(written: number): Promise<void> {
-    await this.#database.change(({ change }) => void change.forgetRemovals.run(written));
+    await this.#database.change(({ change }) => change.forgetRemovals.run(written));
     if (this.#fetched !== undefined && this.#fetched.last <= written) this.#fetched = undefined;
   }
 }

@@ -3,6 +3,7 @@ import type { Digest } from '../../registry/digest.ts';
 import type { Reference, Tag } from '../../registry/reference.ts';
 import type { HostedDatabase } from './hosted-database.ts';
 import type { HostedStatements } from './hosted-statements.ts';
+import type { HostedStep } from './hosted-step.ts';
 import { COLLECTION } from './limits.ts';
 import type { NamespaceRules } from './namespace.ts';
 import { type Author, requireMovable } from './push-manifest.ts';
@@ -41,57 +42,65 @@ export class Removal {
     isForced = false,
   ): Promise<Removed | HostedRefusal> {
     return orRefusal(
-      this.#options.database.change((statements) => {
-        const id = statements.select.repository.get(repository)?.id;
-        if (id === undefined) throw new RefusedChange('MANIFEST_UNKNOWN');
-        const at = { statements, id, repository, by, isForced };
-        if (reference.kind === 'tag') return this.#removeTag(at, reference.tag);
-        this.#removeDigest(at, reference.digest);
-        return { kind: 'removed' };
-      }),
+      this.#options.database.change((statements) =>
+        this.#removeManifest({ statements, repository, by, isForced }, reference),
+      ),
     );
   }
 
   /** A blob that a manifest of the repository names cannot be removed, because the manifest would be torn. */
   blob(repository: string, digest: Digest): Promise<Removed | HostedRefusal> {
     return orRefusal(
-      this.#options.database.change(({ select, change }) => {
-        const id = select.repository.get(repository)?.id;
-        if (id === undefined || select.blob.get(id, digest) === undefined)
-          throw new RefusedChange('BLOB_UNKNOWN');
-        const parent = select.anyParent.get(id, digest)?.parent;
-        if (parent !== undefined)
-          throw new RefusedChange(
-            'DENIED',
-            `the manifest ${parent} needs this blob; delete that manifest first`,
-          );
-        change.removeBlob.run(id, digest);
-        change.putCandidate.run(id, digest, this.#options.clock());
-        return { kind: 'removed' };
-      }),
+      this.#options.database.change((statements) => this.#removeBlob(statements, repository, digest)),
     );
   }
 
-  #removeTag({ statements, id, repository, by, isForced }: RemovalFrom, tag: Tag): Removed {
+  *#removeBlob(
+    { select, change }: HostedStatements,
+    repository: string,
+    digest: Digest,
+  ): HostedStep<Removed> {
+    const id = (yield* select.repository.get(repository))?.id;
+    if (id === undefined || (yield* select.blob.get(id, digest)) === undefined)
+      throw new RefusedChange('BLOB_UNKNOWN');
+    const parent = (yield* select.anyParent.get(id, digest))?.parent;
+    if (parent !== undefined)
+      throw new RefusedChange('DENIED', `the manifest ${parent} needs this blob; delete that manifest first`);
+    yield* change.removeBlob.run(id, digest);
+    yield* change.putCandidate.run(id, digest, this.#options.clock());
+    return { kind: 'removed' };
+  }
+
+  *#removeManifest(from: Omit<RemovalFrom, 'id'>, reference: Reference): HostedStep<Removed> {
+    const id = (yield* from.statements.select.repository.get(from.repository))?.id;
+    if (id === undefined) throw new RefusedChange('MANIFEST_UNKNOWN');
+    return reference.kind === 'tag'
+      ? yield* this.#removeTag({ ...from, id }, reference.tag)
+      : yield* this.#removeDigest({ ...from, id }, reference.digest);
+  }
+
+  *#removeTag({ statements, id, repository, by, isForced }: RemovalFrom, tag: Tag): HostedStep<Removed> {
     const { select, change } = statements;
     const { namespaces, clock } = this.#options;
-    const before = select.tag.get(id, tag);
+    const before = yield* select.tag.get(id, tag);
     if (before === undefined) throw new RefusedChange('MANIFEST_UNKNOWN');
     if (!isForced) requireMovable(repository, tag, before, namespaces, ASK_OPERATOR);
-    change.removeTag.run(id, tag);
-    change.addHistory.run(id, tag, null, before.digest, clock(), by.subject, by.credential);
+    yield* change.removeTag.run(id, tag);
+    yield* change.addHistory.run(id, tag, null, before.digest, clock(), by.subject, by.credential);
     return { kind: 'removed', previous: before.digest };
   }
 
-  #removeDigest(at: RemovalFrom, digest: Digest): void {
+  *#removeDigest(at: RemovalFrom, digest: Digest): HostedStep<Removed> {
     const { statements, id } = at;
     const { select } = statements;
-    if (select.manifestHead.get(id, digest) === undefined) throw new RefusedChange('MANIFEST_UNKNOWN');
-    const index = select.anyParent.get(id, digest)?.parent;
+    if ((yield* select.manifestHead.get(id, digest)) === undefined)
+      throw new RefusedChange('MANIFEST_UNKNOWN');
+    const index = (yield* select.anyParent.get(id, digest))?.parent;
     if (index !== undefined)
       throw new RefusedChange('DENIED', `the index ${index} needs this manifest; delete that index first`);
-    for (const { name } of select.tagsOf.all(id, digest)) this.#removeTag(at, name);
-    removeManifest(statements, id, digest, this.#options.clock());
+    for (const { name } of yield* select.tagsOf.all(id, digest)) yield* this.#removeTag(at, name);
+    yield* removeManifest(statements, id, digest, this.#options.clock());
+    return { kind: 'removed' };
   }
 }
 
@@ -105,18 +114,18 @@ interface RemovalFrom {
 }
 
 /** Removes a manifest without tags. What only it has needed becomes a candidate for the collection. */
-export function removeManifest(
+export function* removeManifest(
   { select, change }: HostedStatements,
   id: number,
   digest: Digest,
   now: number,
-): void {
-  for (const { child } of select.children.all(id, digest)) {
-    const isBlob = select.blob.get(id, child) !== undefined;
-    change.putCandidate.run(id, child, now + (isBlob ? COLLECTION.lease : COLLECTION.undo));
+): HostedStep<void> {
+  for (const { child } of yield* select.children.all(id, digest)) {
+    const isBlob = (yield* select.blob.get(id, child)) !== undefined;
+    yield* change.putCandidate.run(id, child, now + (isBlob ? COLLECTION.lease : COLLECTION.undo));
   }
-  change.removeChildren.run(id, digest);
-  change.removeManifest.run(id, digest);
-  for (const { digest: referrer } of select.referrerDigests.all(id, digest))
-    change.putCandidate.run(id, referrer, now + COLLECTION.undo);
+  yield* change.removeChildren.run(id, digest);
+  yield* change.removeManifest.run(id, digest);
+  for (const { digest: referrer } of yield* select.referrerDigests.all(id, digest))
+    yield* change.putCandidate.run(id, referrer, now + COLLECTION.undo);
 }

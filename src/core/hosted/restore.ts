@@ -6,9 +6,9 @@ import { isErrno } from '../../platform/reason.ts';
 import type { VerifiedHosted } from '../../protocol/hosted-api.ts';
 import { BLOB_DIRECTORIES } from '../store/layout.ts';
 import { copyDurably, prepareEmpty } from './backup.ts';
-import { HostedDatabase } from './hosted-database.ts';
 import { HostedFiles } from './hosted-files.ts';
 import { HOSTED_DATABASE_FILE, HOSTED_VERSION_FILE } from './layout.ts';
+import { SqliteHostedDatabase } from './sqlite-hosted-database.ts';
 import { verifyHosted } from './verify.ts';
 
 export type RestoreOutcome =
@@ -32,7 +32,7 @@ export async function restoreHosted(backup: string, directory: string, log: Logg
   for (const name of [HOSTED_DATABASE_FILE, HOSTED_VERSION_FILE])
     await copyDurably(path.join(backup, name), path.join(directory, name));
   await syncDirectory(directory);
-  using database = await HostedDatabase.open(directory, log);
+  using database = await SqliteHostedDatabase.open(directory, log);
   if (database.failure !== undefined) return { kind: 'refused', why: database.failure.message };
   return { kind: 'restored', verified: await verifyHosted(database, new HostedFiles(directory)) };
 }

@@ -5,7 +5,8 @@ import { runPeriodically } from '../../platform/scheduling/periodic-task.ts';
 import type { Digest } from '../../registry/digest.ts';
 import type { Tag } from '../../registry/reference.ts';
 import type { HostedDatabase } from './hosted-database.ts';
-import type { HostedStatements } from './hosted-statements.ts';
+import type { HostedSelects, HostedStatements } from './hosted-statements.ts';
+import type { HostedStep } from './hosted-step.ts';
 import { COLLECTION } from './limits.ts';
 import type { NamespaceRules, RetentionRules } from './namespace.ts';
 import { removeManifest } from './remove.ts';
@@ -59,7 +60,7 @@ export class RetentionPass implements AsyncDisposable {
   async retain(signal?: AbortSignal): Promise<readonly RetentionRemoval[]> {
     const { database, clock, log } = this.#options;
     const removals: RetentionRemoval[] = [];
-    for (const { place, rules } of this.#places()) {
+    for await (const { place, rules } of this.#places()) {
       for await (const removal of this.#removals(place, rules)) {
         if (signal?.aborted) return removals;
         const isDone = await database.change((statements) =>
@@ -76,20 +77,20 @@ export class RetentionPass implements AsyncDisposable {
   /** Says what is due, and changes nothing. */
   async explain(): Promise<readonly RetentionRemoval[]> {
     const removals: RetentionRemoval[] = [];
-    for (const { place, rules } of this.#places())
+    for await (const { place, rules } of this.#places())
       removals.push(...(await Array.fromAsync(this.#removals(place, rules))));
     return removals;
   }
 
   /** Yields the repositories of the namespaces that have rules. */
-  *#places(): Generator<{ readonly place: Place; readonly rules: RetentionRules }> {
+  async *#places(): AsyncGenerator<{ readonly place: Place; readonly rules: RetentionRules }, void> {
     const { database, namespaces } = this.#options;
     if (database.failure !== undefined) return;
     for (const { name, retention: rules } of namespaces) {
       if (rules === undefined) continue;
       let after = `${name}/`;
       for (;;) {
-        const place = database.read((select) => select.repositoriesAfter.get(after, name));
+        const place = await database.read((select) => select.repositoriesAfter.get(after, name));
         if (place === undefined) break;
         after = place.path;
         yield { place, rules };
@@ -99,18 +100,20 @@ export class RetentionPass implements AsyncDisposable {
 
   async *#removals(place: Place, rules: RetentionRules): AsyncGenerator<RetentionRemoval, void> {
     const { database, clock } = this.#options;
-    yield* database.read((select) => tagRemovals(select, place, rules, clock()));
+    yield* await database.read((select) => tagRemovals(select, place, rules, clock()));
     const { untaggedAfter } = rules;
     if (untaggedAfter === undefined) return;
     let after = '';
     for (;;) {
       const before = clock() - untaggedAfter;
-      const untagged = database.read((select) =>
+      const untagged = await database.read((select) =>
         select.untagged.all(place.id, before, after, COLLECTION.batch),
       );
       for (const { digest } of untagged) {
         after = digest;
-        const isDue = database.read((select) => isLongUntagged(select, place.id, digest, before, clock()));
+        const isDue = await database.read((select) =>
+          isLongUntagged(select, place.id, digest, before, clock()),
+        );
         if (isDue) yield { repository: place.path, digest, why: 'it has no tag' };
       }
       if (untagged.length < COLLECTION.batch) return;
@@ -125,17 +128,16 @@ export class RetentionPass implements AsyncDisposable {
 }
 
 /** The newest tags stay. Of the others, those go that nobody has used, or all if there is no time for that. */
-function tagRemovals(
-  select: HostedStatements['select'],
+function* tagRemovals(
+  select: HostedSelects,
   { id, path }: Place,
   { keepLast, unusedFor, tags: patterns }: RetentionRules,
   now: number,
-): readonly RetentionRemoval[] {
+): HostedStep<readonly RetentionRemoval[]> {
   if (keepLast === undefined && unusedFor === undefined) return [];
-  const tags = select.allTags
-    .all(id)
-    .filter(({ name }) => patterns === undefined || matchesTagPatterns(name, patterns));
+  const tags = yield* select.allTags.all(id);
   return tags
+    .filter(({ name }) => patterns === undefined || matchesTagPatterns(name, patterns))
     .slice(keepLast ?? 0)
     .filter(({ set_at, used_at }) => unusedFor === undefined || Math.max(set_at, used_at) < now - unusedFor)
     .map(({ name, digest }) => ({
@@ -150,17 +152,18 @@ function tagRemovals(
  * A referrer goes with its subject. A manifest stays whose tag can still be restored, that was used a short time
  * ago, or whose index was deleted a short time ago.
  */
-function isLongUntagged(
-  select: HostedStatements['select'],
+function* isLongUntagged(
+  select: HostedSelects,
   id: number,
   digest: Digest,
   before: number,
   now: number,
-): boolean {
-  const head = select.manifestHead.get(id, digest);
-  const replaced = select.lastReplaced.get(id, digest)?.at ?? 0;
-  const lost = select.reviewAt.get(id, digest)?.review_at ?? 0;
-  const isReferrer = head?.subject != null && select.manifestHead.get(id, head.subject) !== undefined;
+): HostedStep<boolean> {
+  const head = yield* select.manifestHead.get(id, digest);
+  const replaced = (yield* select.lastReplaced.get(id, digest))?.at ?? 0;
+  const lost = (yield* select.reviewAt.get(id, digest))?.review_at ?? 0;
+  const isReferrer =
+    head?.subject != null && (yield* select.manifestHead.get(id, head.subject)) !== undefined;
   return (
     head !== undefined &&
     !isReferrer &&
@@ -172,25 +175,26 @@ function isLongUntagged(
 }
 
 /** Returns false if a push has come before. */
-function remove(
+function* remove(
   statements: HostedStatements,
   { id, path }: Place,
   { tag, digest, why }: RetentionRemoval,
   { untaggedAfter = 0 }: RetentionRules,
   now: number,
-): boolean {
+): HostedStep<boolean> {
   const { select, change } = statements;
   if (tag !== undefined) {
-    if (select.tag.get(id, tag)?.digest !== digest) return false;
-    change.removeTag.run(id, tag);
-    change.addHistory.run(id, tag, null, digest, now, AUTHOR.subject, AUTHOR.credential);
-    change.addRemoval.run(path, tag, digest, AUTHOR.credential, why);
+    if ((yield* select.tag.get(id, tag))?.digest !== digest) return false;
+    yield* change.removeTag.run(id, tag);
+    yield* change.addHistory.run(id, tag, null, digest, now, AUTHOR.subject, AUTHOR.credential);
+    yield* change.addRemoval.run(path, tag, digest, AUTHOR.credential, why);
     return true;
   }
   const isNeeded =
-    select.anyTagOf.get(id, digest) !== undefined || select.anyParent.get(id, digest) !== undefined;
-  if (isNeeded || !isLongUntagged(select, id, digest, now - untaggedAfter, now)) return false;
-  removeManifest(statements, id, digest, now);
-  change.addRemoval.run(path, null, digest, AUTHOR.credential, why);
+    (yield* select.anyTagOf.get(id, digest)) !== undefined ||
+    (yield* select.anyParent.get(id, digest)) !== undefined;
+  if (isNeeded || !(yield* isLongUntagged(select, id, digest, now - untaggedAfter, now))) return false;
+  yield* removeManifest(statements, id, digest, now);
+  yield* change.addRemoval.run(path, null, digest, AUTHOR.credential, why);
   return true;
 }

@@ -3,7 +3,8 @@ import type { HostedTags } from '../../protocol/hosted-api.ts';
 import type { Digest } from '../../registry/digest.ts';
 import type { Tag } from '../../registry/reference.ts';
 import type { HostedDatabase } from './hosted-database.ts';
-import { MOST_TAG_CHANGES } from './hosted-statements.ts';
+import { type HostedStatements, MOST_TAG_CHANGES } from './hosted-statements.ts';
+import type { HostedStep } from './hosted-step.ts';
 import { COLLECTION } from './limits.ts';
 import type { Author } from './push-manifest.ts';
 
@@ -29,19 +30,20 @@ export class TagHistory {
   }
 
   /** Returns the tags of a repository, the latest first; undefined if there is no such repository. */
-  list(repository: string): HostedTags | undefined {
-    return this.#database.read((select) => {
-      const id = select.repository.get(repository)?.id;
+  list(repository: string): Promise<HostedTags | undefined> {
+    return this.#database.read(function* (select) {
+      const id = (yield* select.repository.get(repository))?.id;
       if (id === undefined) return undefined;
-      return select.allTags.all(id).map(({ name, digest, set_at }) => ({ tag: name, digest, setAt: set_at }));
+      const tags = yield* select.allTags.all(id);
+      return tags.map(({ name, digest, set_at }) => ({ tag: name, digest, setAt: set_at }));
     });
   }
 
   /** Returns the changes of a tag, the newest first; undefined if there is no such repository. */
-  history(repository: string, tag: Tag): readonly TagChange[] | undefined {
-    return this.#database.read((select) => {
-      const id = select.repository.get(repository)?.id;
-      return id === undefined ? undefined : select.history.all(id, tag, MOST_TAG_CHANGES);
+  history(repository: string, tag: Tag): Promise<readonly TagChange[] | undefined> {
+    return this.#database.read(function* (select) {
+      const id = (yield* select.repository.get(repository))?.id;
+      return id === undefined ? undefined : yield* select.history.all(id, tag, MOST_TAG_CHANGES);
     });
   }
 
@@ -50,16 +52,23 @@ export class TagHistory {
    * a change, so it can be undone.
    */
   restore(repository: string, tag: Tag, by: Author): Promise<RestoredTag> {
-    return this.#database.change(({ select, change }) => {
-      const id = select.repository.get(repository)?.id ?? 0;
-      const digest = select.lastChange.get(id, tag)?.previous;
-      if (digest == null) return { kind: 'unchanged' };
-      if (select.manifestHead.get(id, digest) === undefined) return { kind: 'gone', digest };
-      const before = select.tag.get(id, tag)?.digest ?? null;
-      change.putTag.run(id, tag, digest, this.#clock());
-      change.addHistory.run(id, tag, digest, before, this.#clock(), by.subject, by.credential);
-      return { kind: 'restored', digest, previous: before };
-    });
+    return this.#database.change((statements) => this.#restore(statements, repository, tag, by));
+  }
+
+  *#restore(
+    { select, change }: HostedStatements,
+    repository: string,
+    tag: Tag,
+    by: Author,
+  ): HostedStep<RestoredTag> {
+    const id = (yield* select.repository.get(repository))?.id ?? 0;
+    const digest = (yield* select.lastChange.get(id, tag))?.previous;
+    if (digest == null) return { kind: 'unchanged' };
+    if ((yield* select.manifestHead.get(id, digest)) === undefined) return { kind: 'gone', digest };
+    const before = (yield* select.tag.get(id, tag))?.digest ?? null;
+    yield* change.putTag.run(id, tag, digest, this.#clock());
+    yield* change.addHistory.run(id, tag, digest, before, this.#clock(), by.subject, by.credential);
+    return { kind: 'restored', digest, previous: before };
   }
 
   /** Removes old changes. The last one of a tag that exists stays, because it can be undone. */
@@ -67,7 +76,7 @@ export class TagHistory {
     if (this.#database.failure !== undefined) return;
     const before = this.#clock() - COLLECTION.keepHistory;
     for (let after = 0; signal?.aborted !== true; ) {
-      const batch = this.#database.read((select) => select.historyAfter.all(after, COLLECTION.batch));
+      const batch = await this.#database.read((select) => select.historyAfter.all(after, COLLECTION.batch));
       const old = batch.filter(({ at }) => at < before);
       if (old.length > 0) await this.#remove(old);
       // Changes are in the order of time.
@@ -78,11 +87,11 @@ export class TagHistory {
   }
 
   #remove(changes: readonly { readonly id: number; readonly repository: number; readonly tag: Tag }[]) {
-    return this.#database.change(({ select, change }) => {
+    return this.#database.change(function* ({ select, change }) {
       for (const { id, repository, tag } of changes) {
-        const isLast = select.laterChange.get(repository, tag, id) === undefined;
-        if (isLast && select.tag.get(repository, tag) !== undefined) continue;
-        change.removeHistory.run(id);
+        const isLast = (yield* select.laterChange.get(repository, tag, id)) === undefined;
+        if (isLast && (yield* select.tag.get(repository, tag)) !== undefined) continue;
+        yield* change.removeHistory.run(id);
       }
     });
   }

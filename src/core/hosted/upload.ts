@@ -32,7 +32,7 @@ export interface UploadOptions {
   /** The bytes between two looks at the free space of the disk. */
   readonly lookAtDiskEvery: number;
   /** Reserves space for bytes before they are written. Returns a refusal if there is none. */
-  readonly reserve: (bytes: number) => HostedRefusal | undefined;
+  readonly reserve: (bytes: number) => Promise<HostedRefusal | undefined>;
   /** Counts bytes that have been written. */
   readonly received: (bytes: number) => void;
   /** Returns why the disk cannot take these bytes too; undefined if it can. */
@@ -129,7 +129,7 @@ export class Upload {
     if (why !== undefined) return why;
     this.#chunks++;
     const announced = this.#offset + (length ?? 0);
-    const refusal = this.#reserveTo(announced) ?? (await this.#options.whyNoDisk(length ?? 0));
+    const refusal = (await this.#reserveTo(announced)) ?? (await this.#options.whyNoDisk(length ?? 0));
     if (refusal !== undefined) return refusal;
     const { lookAtDiskEvery } = this.#options;
     let look = this.#offset + lookAtDiskEvery;
@@ -137,7 +137,8 @@ export class Upload {
       const end = this.#offset + bytes.length;
       const isDue = end > look;
       if (isDue) look = end + lookAtDiskEvery;
-      const full = this.#reserveTo(end) ?? (isDue ? await this.#options.whyNoDisk(bytes.length) : undefined);
+      const full =
+        (await this.#reserveTo(end)) ?? (isDue ? await this.#options.whyNoDisk(bytes.length) : undefined);
       if (full !== undefined) return full;
       const written = this.handle.writeFile(bytes);
       // Another thread writes them meanwhile.
@@ -173,11 +174,11 @@ export class Upload {
     return isWhole ? undefined : refuseWrite('SIZE_INVALID');
   }
 
-  #reserveTo(total: number): HostedRefusal | undefined {
+  async #reserveTo(total: number): Promise<HostedRefusal | undefined> {
     const { maxBlob, reserve } = this.#options;
     if (total > maxBlob) return refuseWrite('DENIED', `a blob has at most ${formatSize(maxBlob)} here`);
     if (total <= this.#reserved) return undefined;
-    const refusal = reserve(total - this.#reserved);
+    const refusal = await reserve(total - this.#reserved);
     if (refusal === undefined) this.#reserved = total;
     return refusal;
   }

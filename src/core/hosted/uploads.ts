@@ -69,7 +69,8 @@ export class Uploads implements AsyncDisposable {
   ): Promise<Upload | HostedRefusal> {
     const { database, content, quotas, limits, clock } = this.#options;
     const full =
-      database.read((select) => quotas.whyFull(select, by.repository, 0)) ?? (await this.#whyNoDisk(0));
+      (await database.read((select) => quotas.whyFull(select, by.repository, 0))) ??
+      (await this.#whyNoDisk(0));
     if (full !== undefined) return full;
     const deadline = performance.now() + limits.waitForPlace;
     while (this.#isCrowded(by.subjectKey)) {

@@ -18,16 +18,16 @@ export async function verifyHosted(
   database: HostedDatabase,
   content: HostedContent,
 ): Promise<VerifiedHosted> {
-  const damages: HostedDamage[] = [...tornReferences(database)];
-  const manifests = verifyManifests(database, damages);
+  const damages: HostedDamage[] = [...(await tornReferences(database))];
+  const manifests = await verifyManifests(database, damages);
   let blobs = 0;
   for (let last = ''; ; ) {
-    const batch = database.read((select) => select.blobsAfter.all(last, BATCH));
+    const batch = await database.read((select) => select.blobsAfter.all(last, BATCH));
     for (const { digest, size } of batch) {
       blobs++;
       const problem = await content.whyDamaged(digest, size);
       // A blob can be removed while it is being read.
-      const paths = problem === undefined ? [] : pathsWith(database, digest);
+      const paths = problem === undefined ? [] : await pathsWith(database, digest);
       for (const repository of paths) damages.push({ repository, reference: digest, problem: problem ?? '' });
     }
     const end = batch.at(-1);
@@ -37,25 +37,30 @@ export async function verifyHosted(
   return { blobs, manifests, damages: damages.slice(0, MOST_DAMAGES) };
 }
 
-function pathsWith(database: HostedDatabase, digest: Digest): readonly string[] {
-  return database.read((select) => select.pathsWithBlob.all(digest)).map(({ path }) => path);
+async function pathsWith(database: HostedDatabase, digest: Digest): Promise<readonly string[]> {
+  const found = await database.read((select) => select.pathsWithBlob.all(digest));
+  return found.map(({ path }) => path);
 }
 
-function tornReferences(database: HostedDatabase): readonly HostedDamage[] {
-  return database.read((select) => [
-    ...select.tornTags.all().map(({ path, name, digest }) => ({
-      ...{ repository: path, reference: name, problem: `its manifest ${digest} is missing` },
-    })),
-    ...select.tornManifests.all().map(({ path, parent, child }) => ({
-      ...{ repository: path, reference: parent, problem: `${child}, which it names, is missing` },
-    })),
-  ]);
+function tornReferences(database: HostedDatabase): Promise<readonly HostedDamage[]> {
+  return database.read(function* (select) {
+    const tags = yield* select.tornTags.all();
+    const manifests = yield* select.tornManifests.all();
+    return [
+      ...tags.map(({ path, name, digest }) => ({
+        ...{ repository: path, reference: name, problem: `its manifest ${digest} is missing` },
+      })),
+      ...manifests.map(({ path, parent, child }) => ({
+        ...{ repository: path, reference: parent, problem: `${child}, which it names, is missing` },
+      })),
+    ];
+  });
 }
 
-function verifyManifests(database: HostedDatabase, damages: HostedDamage[]): number {
+async function verifyManifests(database: HostedDatabase, damages: HostedDamage[]): Promise<number> {
   let count = 0;
   for (let last = 0; ; ) {
-    const batch = database.read((select) => select.manifestsAfter.all(last, BATCH));
+    const batch = await database.read((select) => select.manifestsAfter.all(last, BATCH));
     for (const { path, digest, bytes } of batch) {
       count++;
       if (!matchesDigest(startHash(digest).update(bytes), digest))

@@ -32,8 +32,8 @@ const MOST_REPOSITORIES = 100_000;
 /** Returns the routes for operators of hosted repositories. */
 export function hostedOperationRoutes(hosted: Hosted): Router {
   const router = new Router({ sensitive: true, strict: true });
-  router.get('/hosted-repositories', (context) => {
-    context.body = listHosted(hosted);
+  router.get('/hosted-repositories', async (context) => {
+    context.body = await listHosted(hosted);
   });
   router.get('/hosted-repositories/tags', (context) => answerTags(context, hosted));
   router.get('/hosted-repositories/history', (context) => answerHistory(context, hosted));
@@ -54,31 +54,28 @@ export function hostedOperationRoutes(hosted: Hosted): Router {
   return router;
 }
 
-function listHosted({ database, uploads, namespaces }: Hosted): HostedRepositories {
+async function listHosted({ database, uploads, namespaces }: Hosted): Promise<HostedRepositories> {
   const failure = database.failure?.message ?? null;
   if (failure !== null) return { failure, uploads: 0, namespaces: [], repositories: [] };
-  return database.read((select) => ({
-    failure,
-    uploads: uploads.size,
-    namespaces: namespaces.map(({ name, quota = null }) => ({
-      name,
-      bytes: select.used.get(name)?.bytes ?? 0,
-      quota,
-    })),
-    repositories: select.repositories.all('', MOST_REPOSITORIES),
-  }));
+  return database.read(function* (select) {
+    const used: HostedRepositories['namespaces'] = [];
+    for (const { name, quota = null } of namespaces)
+      used.push({ name, bytes: (yield* select.used.get(name))?.bytes ?? 0, quota });
+    const repositories = yield* select.repositories.all('', MOST_REPOSITORIES);
+    return { failure, uploads: uploads.size, namespaces: used, repositories: [...repositories] };
+  });
 }
 
-function answerTags(context: Context, { tags }: Hosted): void {
-  const listed = tags.list(String(context.query.repository ?? ''));
+async function answerTags(context: Context, { tags }: Hosted): Promise<void> {
+  const listed = await tags.list(String(context.query.repository ?? ''));
   if (listed === undefined) context.status = 404;
   else context.body = listed;
 }
 
-function answerHistory(context: Context, { tags }: Hosted): void {
+async function answerHistory(context: Context, { tags }: Hosted): Promise<void> {
   const { repository = '', tag = '' } = context.query;
   const parsed = parseTag(String(tag));
-  const history = parsed && tags.history(String(repository), parsed);
+  const history = parsed && (await tags.history(String(repository), parsed));
   if (history === undefined) context.status = 404;
   else context.body = history;
 }
@@ -105,7 +102,7 @@ function describeDeletion(removed: Removed | HostedRefusal | undefined): z.input
 
 async function collect(context: Context, { collection, retention, tags }: Hosted): Promise<void> {
   const { dryRun } = COLLECT.parse(await readOperation(context));
-  const explained = collection.explain(Number.MAX_SAFE_INTEGER, MOST_DECISIONS);
+  const explained = await collection.explain(Number.MAX_SAFE_INTEGER, MOST_DECISIONS);
   const due = await retention.explain();
   if (!dryRun) {
     await retention.retain();

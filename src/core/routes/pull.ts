@@ -195,12 +195,12 @@ async function answerHostedPull(
             sendBlob(context, pulled, requester.cost),
           );
     case 'tags':
-      return answerOutcome(context, operations, hosted.pull.tags(path, route.page), sendDocument);
+      return answerOutcome(context, operations, await hosted.pull.tags(path, route.page), sendDocument);
     case 'referrers':
       return answerOutcome(
         context,
         operations,
-        hosted.pull.referrers(path, route.digest, route.artifactType, route.last),
+        await hosted.pull.referrers(path, route.digest, route.artifactType, route.last),
         sendDocument,
       );
   }

@@ -127,17 +127,17 @@ test('removals that no gateway fetches are bounded, and the log says that some a
   const namespaces = [{ name: 'acme', immutableTags: [] }];
   const hosted = stack.use(await openHosted({ directory, namespaces }, testLog(lines), () => now));
   const digest = sha256Of(Buffer.from('abandoned'));
-  await hosted.database.change(({ select, change }) => {
+  await hosted.database.change(function* ({ select, change }) {
     for (let count = 0; count < 10_002; count++)
-      change.addRemoval.run('acme/app', null, digest, 'collection', 'no manifest names it');
-    change.addRepository.run('acme/app');
-    const id = select.repository.get('acme/app')?.id ?? 0;
-    change.putBlob.run(id, digest, 1, 0);
-    change.putCandidate.run(id, digest, 0);
+      yield* change.addRemoval.run('acme/app', null, digest, 'collection', 'no manifest names it');
+    yield* change.addRepository.run('acme/app');
+    const id = (yield* select.repository.get('acme/app'))?.id ?? 0;
+    yield* change.putBlob.run(id, digest, 1, 0);
+    yield* change.putCandidate.run(id, digest, 0);
   });
   now = 2 * DAY;
   assert.equal(await hosted.collection.collect(), 1);
-  const waiting = hosted.database.read((select) => select.removals.all(20_000));
+  const waiting = await hosted.database.read((select) => select.removals.all(20_000));
   assert.deepEqual([waiting.length, waiting[0]?.id, waiting.at(-1)?.id], [10_000, 4, 10_003]);
   assert.deepEqual(
     lines.filter(({ msg }) => msg.startsWith('audit lines were lost')).map((line) => line.lines),

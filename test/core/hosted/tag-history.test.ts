@@ -41,8 +41,8 @@ async function move({ manifests }: Hosted, name: string, to: string): Promise<st
   return sha256Of(bytes);
 }
 
-function changesOf({ tags }: Hosted, name: string): number {
-  return tags.history('acme/app', tagOf(name))?.length ?? 0;
+async function changesOf({ tags }: Hosted, name: string): Promise<number> {
+  return (await tags.history('acme/app', tagOf(name)))?.length ?? 0;
 }
 
 test('the history of a tag has its newest thousand changes, and the last one can be undone', async () => {
@@ -50,15 +50,15 @@ test('the history of a tag has its newest thousand changes, and the last one can
   const hosted = await open(stack);
   const first = await move(hosted, 'latest', 'first');
   await move(hosted, 'other', 'first');
-  await hosted.database.change(({ select, change }) => {
-    const id = select.repository.get('acme/app')?.id ?? 0;
+  await hosted.database.change(function* ({ select, change }) {
+    const id = (yield* select.repository.get('acme/app'))?.id ?? 0;
     for (let times = 0; times < 1_500; times++)
-      change.addHistory.run(id, 'latest', first, first, now, AUTHOR.subject, AUTHOR.credential);
+      yield* change.addHistory.run(id, 'latest', first, first, now, AUTHOR.subject, AUTHOR.credential);
   });
-  assert.equal(changesOf(hosted, 'latest'), 1_000);
-  const rows = hosted.database.read((select) => select.historyAfter.all(0, 10_000));
+  assert.equal(await changesOf(hosted, 'latest'), 1_000);
+  const rows = await hosted.database.read((select) => select.historyAfter.all(0, 10_000));
   assert.equal(rows.length, 1_001);
-  assert.equal(changesOf(hosted, 'other'), 1);
+  assert.equal(await changesOf(hosted, 'other'), 1);
   await move(hosted, 'latest', 'second');
   const restored = await hosted.tags.restore('acme/app', tagOf('latest'), AUTHOR);
   assert.deepEqual([restored.kind, 'digest' in restored && restored.digest], ['restored', first]);
@@ -70,7 +70,7 @@ test('a change is forgotten after 90 days, except the last one of a tag that is 
   const first = await move(hosted, 'kept', 'first');
   await move(hosted, 'kept', 'second');
   await move(hosted, 'kept', 'third');
-  const second = hosted.tags.history('acme/app', tagOf('kept'))?.[0]?.previous;
+  const second = (await hosted.tags.history('acme/app', tagOf('kept')))?.[0]?.previous;
   await move(hosted, 'deleted', 'first');
   await hosted.removal.manifest('acme/app', { kind: 'tag', tag: tagOf('deleted') }, AUTHOR);
   // More than one batch.
@@ -79,12 +79,12 @@ test('a change is forgotten after 90 days, except the last one of a tag that is 
   await move(hosted, 'young', 'first');
   now += 29 * DAY;
   await hosted.tags.trim();
-  assert.deepEqual([changesOf(hosted, 'kept'), changesOf(hosted, 'deleted')], [3, 2]);
+  assert.deepEqual([await changesOf(hosted, 'kept'), await changesOf(hosted, 'deleted')], [3, 2]);
   now += 2 * DAY;
   await hosted.tags.trim();
-  assert.deepEqual([changesOf(hosted, 'kept'), changesOf(hosted, 'deleted')], [1, 0]);
-  for (let count = 0; count < 120; count++) assert.equal(changesOf(hosted, `tag-${count}`), 1);
-  assert.equal(changesOf(hosted, 'young'), 1);
+  assert.deepEqual([await changesOf(hosted, 'kept'), await changesOf(hosted, 'deleted')], [1, 0]);
+  for (let count = 0; count < 120; count++) assert.equal(await changesOf(hosted, `tag-${count}`), 1);
+  assert.equal(await changesOf(hosted, 'young'), 1);
   assert.notEqual(second, first);
   const restored = await hosted.tags.restore('acme/app', tagOf('kept'), AUTHOR);
   assert.deepEqual([restored.kind, 'digest' in restored && restored.digest], ['restored', second]);

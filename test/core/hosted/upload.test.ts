@@ -19,7 +19,7 @@ test('an upload without a known length ends when the disk is nearly full', async
     ...{ id: newUploadId(), repository: 'acme/app', subjectKey: 'user:ana', algorithm: 'sha256' },
     ...{ begunAt: 0, maxBlob: 2 ** 40, maxChunks: 10, lookAtDiskEvery: 2 * MIB },
     handle: stack.use(await open(path.join(directory, 'upload'), 'wx+')),
-    reserve: () => undefined,
+    reserve: async () => undefined,
     received: (bytes) => {
       free -= bytes;
     },
