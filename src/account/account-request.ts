@@ -34,6 +34,11 @@ export async function readAccountRequest(request: IncomingMessage): Promise<Acco
   };
 }
 
+/** Returns the CSRF token of a form. A text that is longer than every token becomes one that is wrong. */
+export function csrfIn({ form }: Pick<AccountRequest, 'form'>): string {
+  return (form.get('csrf') ?? '').slice(0, REQUEST_LENGTHS.csrf);
+}
+
 /** The only form that browsers send without a program or a file. */
 function isForm({ 'content-type': type = '' }: IncomingHttpHeaders): boolean {
   return type.toLowerCase().startsWith('application/x-www-form-urlencoded');

@@ -1,5 +1,6 @@
 import { DONE } from '../protocol/account-api.ts';
 import { SHOWN_DEVICE } from '../protocol/device-api.ts';
+import { csrfIn } from './account-request.ts';
 import { type AccountAnswer, pageAnswer } from './answer.ts';
 import { devicePage } from './pages/device.ts';
 import { reasonsOf } from './reasons.ts';
@@ -31,7 +32,7 @@ export async function decideDeviceApproval(
   const { host } = mirror;
   const code = (form.get('user_code') ?? '').slice(0, LONGEST_CODE);
   const approve = form.get('decision') === 'approve';
-  const decision = { session, csrf: form.get('csrf') ?? '', user_code: code, approve };
+  const decision = { session, csrf: csrfIn(request), user_code: code, approve };
   const answer = await auth.ask('/device/decide', decision, DONE);
   return 'refused' in answer
     ? pageAnswer(devicePage({ host, user, code, reasons: reasonsOf(answer.refused) }), 400)

@@ -6,6 +6,7 @@ import type { AccountRequest } from './account-request.ts';
 import { type AccountAnswer, pageAnswer, redirectTo } from './answer.ts';
 import type { AccountAuthClient } from './auth-client.ts';
 import { endedLoginCookie, loginCookie, loginCookieIn, sessionCookie } from './cookies.ts';
+import { REQUEST_LENGTHS } from './limits.ts';
 import { loggedInPage } from './pages/logged-in.ts';
 import { messagePage } from './pages/message.ts';
 import { reasonsOf } from './reasons.ts';
@@ -51,7 +52,7 @@ async function finish(
   { query, headers, address }: AccountRequest,
   { auth, mirror, clock }: DirectoryLoginDependencies,
 ): Promise<AccountAnswer> {
-  const state = loginCookieIn(headers.cookie) ?? '';
+  const state = (loginCookieIn(headers.cookie) ?? '').slice(0, REQUEST_LENGTHS.pendingLogin);
   const answer = await auth.ask(
     '/login/finish',
     { login, query: `?${query}`, state, address },
@@ -70,7 +71,7 @@ async function logOut(
   { form }: AccountRequest,
   { auth }: DirectoryLoginDependencies,
 ): Promise<AccountAnswer> {
-  const token = form.get('logout_token') ?? '';
+  const token = (form.get('logout_token') ?? '').slice(0, REQUEST_LENGTHS.logoutToken);
   const answer = await auth.ask('/login/logout', { login, logout_token: token }, DONE);
   return 'refused' in answer
     ? { status: 400, type: 'application/json', body: '{"error":"invalid_request"}' }

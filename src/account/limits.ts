@@ -23,5 +23,8 @@ export const ACTIVITY = {
   waiting: 16,
 };
 
-/** The bounds on the cookies and targets that are looked at. */
-export const REQUEST_LENGTHS = { target: 8 * 1024, cookies: 8 * 1024 };
+/** The bounds on what is looked at. Auth accepts no longer texts either. */
+export const REQUEST_LENGTHS = {
+  ...{ target: 8 * 1024, cookies: 8 * 1024 },
+  ...{ csrf: 100, pendingLogin: 4 * 1024, logoutToken: 16 * 1024 },
+};

@@ -2,7 +2,7 @@
 import { QueueFullError } from '../platform/scheduling/fair-queue.ts';
 import { CREATED_SESSION, CREATED_TOKEN, DONE, OWN_TOKENS, SHOWN_SESSION } from '../protocol/account-api.ts';
 import { LOGIN_LIST } from '../protocol/login-api.ts';
-import type { AccountRequest } from './account-request.ts';
+import { type AccountRequest, csrfIn } from './account-request.ts';
 import { type AccountAnswer, pageAnswer, redirectTo } from './answer.ts';
 import { endedSessionCookie, sessionCookie } from './cookies.ts';
 import { decideDeviceApproval, showDeviceApproval } from './device-approval.ts';
@@ -125,7 +125,7 @@ async function logIn(request: AccountRequest, dependencies: AccountDependencies)
 
 async function logOut(visit: Visit, dependencies: AccountDependencies): Promise<AccountAnswer> {
   const { auth, mirror } = dependencies;
-  const proof = { session: visit.session, csrf: visit.request.form.get('csrf') ?? '' };
+  const proof = { session: visit.session, csrf: csrfIn(visit.request) };
   const answer = await auth.ask('/session/end', proof, DONE);
   if ('refused' in answer && answer.refused.error === 'BAD_CSRF')
     return pageAnswer(
@@ -179,7 +179,7 @@ async function createToken(visit: Visit, dependencies: AccountDependencies): Pro
 function makeToken({ session, request }: Visit, { auth }: AccountDependencies, typed: TypedToken) {
   const { label, days, pull, push, from } = typed;
   const terms = { label, expires: `${days}d`, pull: listIn(pull), push: listIn(push), from: listIn(from) };
-  const proof = { session, csrf: request.form.get('csrf') ?? '' };
+  const proof = { session, csrf: csrfIn(request) };
   return auth.ask('/account/tokens/create', { ...proof, ...terms }, CREATED_TOKEN);
 }
 
@@ -195,7 +195,7 @@ function listIn(text: string): readonly string[] | null {
 async function revokeToken(visit: Visit, dependencies: AccountDependencies): Promise<AccountAnswer> {
   const { session, request } = visit;
   const { form } = request;
-  const revocation = { session, csrf: form.get('csrf') ?? '', id: (form.get('id') ?? '').slice(0, 100) };
+  const revocation = { session, csrf: csrfIn(request), id: (form.get('id') ?? '').slice(0, 100) };
   const answer = await dependencies.auth.ask('/account/tokens/revoke', revocation, DONE);
   return 'refused' in answer
     ? showTokens(visit, dependencies, { reasons: reasonsOf(answer.refused) })
@@ -216,7 +216,7 @@ async function setOwnPassword(
     );
   const change = {
     session,
-    csrf: text('csrf'),
+    csrf: csrfIn(request),
     current: text('current'),
     password: text('password'),
     address,

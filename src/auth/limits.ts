@@ -259,6 +259,9 @@ export const OIDC = {
   logoutAge: 300,
   /** Seconds. */
   clockTolerance: 60,
+  /** The time for which a logout waits until a question about the same person is answered. */
+  logoutPatience: 10_000,
+  logoutPause: 50,
 };
 
 /** How people are confirmed by their directories. */
@@ -271,6 +274,10 @@ export const CONFIRMATION = {
   concurrent: 8,
   /** The confirmations that are written together. */
   together: 2_000,
+  /** The people of an identity provider whose new refresh tokens are written together. A crash loses those tokens. */
+  claimed: 500,
+  /** The longest time for which new refresh tokens are only in memory. */
+  writtenWithin: 3_000,
   /** The failures in a row after which a round ends. */
   failures: 3,
   /** A directory that finds none of this many people is not believed. */

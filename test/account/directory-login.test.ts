@@ -2,50 +2,12 @@ import assert from 'node:assert/strict';
 import { after, test } from 'node:test';
 import { askAuth } from '../support/ask-auth.ts';
 import { Browser } from '../support/browser.ts';
-import { freePort } from '../support/free-port.ts';
-import { IdentityProvider } from '../support/identity-provider.ts';
-import { imageOf } from '../support/image.ts';
+import { DirectoryMirror, PAY } from '../support/directory-mirror.ts';
 import { waitFor } from '../support/wait-for.ts';
-import { withMirror } from '../support/with-mirror.ts';
 
-const PAY = '/v2/acme/pay/manifests/latest';
-
-const stack = new AsyncDisposableStack();
-after(() => stack.disposeAsync());
-
-/** The identity provider must know the mirror's address before the mirror runs. */
-const port = await freePort();
-const origin = `https://localhost:${port}`;
-const provider = stack.use(await IdentityProvider.start(`${origin}/account/login/corp/callback`));
+const mirror = await DirectoryMirror.start({ after });
+const { hubgate, provider } = mirror;
 const { issuer } = provider;
-const { hubgate } = await withMirror(
-  { after },
-  {
-    policy: 'allow: [{ id: pay, pull: acme/pay, to: "group:corp/payments", private: true }]',
-    users: ['local'],
-    privateImages: { 'acme/pay': imageOf() },
-    configuration: {
-      server: { url: origin },
-      login: { corp: { oidc: { issuer, clientId: 'hubgate' } } },
-    },
-  },
-);
-await hubgate.startAccount();
-
-/** Begins a login, as the link of the login page does. */
-async function begin(browser: Browser, to = '/account/'): Promise<string> {
-  const { status, headers } = await browser.get(`/account/login/corp?to=${encodeURIComponent(to)}`);
-  assert.equal(status, 303);
-  return String(headers.location);
-}
-
-/** Logs somebody in at the provider, and brings its answer back. */
-async function logIn(browser: Browser, sub: string, to?: string) {
-  await provider.logsIn(sub);
-  const back = await provider.browse(await begin(browser, to));
-  assert.equal(back.origin, origin);
-  return browser.get(`${back.pathname}${back.search}`, { 'sec-fetch-site': 'cross-site' });
-}
 
 function goesTo(text: string): string {
   return /http-equiv="refresh" content="0; url=([^"]*)"/.exec(text)?.[1] ?? assert.fail(text);
@@ -54,7 +16,7 @@ function goesTo(text: string): string {
 test('somebody logs in at the provider, gets to the wanted page, and makes a token with their groups', async () => {
   await provider.setPerson('sub-ana', { preferred_username: 'ana', groups: ['payments'] });
   const browser = new Browser(hubgate);
-  const back = await logIn(browser, 'sub-ana', '/account/connect?client=podman');
+  const back = await mirror.logIn(browser, 'sub-ana', '/account/connect?client=podman');
   assert.equal(back.status, 200);
   assert.equal(goesTo(back.text), '/account/connect?client=podman');
   assert.match(back.text, /<a href="\/account\/connect\?client=podman">/);
@@ -91,8 +53,8 @@ test('a login at the provider leads only to pages of the account', async () => {
     '/v2/',
   ]) {
     const browser = new Browser(hubgate);
-    assert.equal(new URL(await begin(browser, to)).origin, issuer, to);
-    const back = await logIn(browser, 'sub-bo', to);
+    assert.equal(new URL(await mirror.begin(browser, to)).origin, issuer, to);
+    const back = await mirror.logIn(browser, 'sub-bo', to);
     assert.equal(goesTo(back.text), '/account/', to);
     assert.doesNotMatch(back.text, /elsewhere|onload|javascript/, to);
   }
@@ -128,10 +90,10 @@ test('an answer of the provider counts once, in the browser that began the login
   await provider.setPerson('sub-cy', { preferred_username: 'cy', groups: [] });
   await provider.logsIn('sub-cy');
   const browser = new Browser(hubgate);
-  const back = await provider.browse(await begin(browser));
+  const back = await provider.browse(await mirror.begin(browser));
   const target = `${back.pathname}${back.search}`;
   const other = new Browser(hubgate);
-  await begin(other);
+  await mirror.begin(other);
   const cookies = new Map(browser.cookies);
   for (const [who, path] of [
     [new Browser(hubgate), target],
@@ -142,6 +104,9 @@ test('an answer of the provider counts once, in the browser that began the login
     assert.equal(refused.status, 403);
     assert.doesNotMatch(String(refused.headers['set-cookie']), /__Host-hubgate=/);
   }
+  const long = new Browser(hubgate);
+  long.cookies.set('__Host-hubgate-login', 'x'.repeat(5_000));
+  assert.equal((await long.get(target)).status, 403);
   assert.equal((await browser.get(target)).status, 200);
   const again = new Browser(hubgate);
   for (const [name, value] of cookies) again.cookies.set(name, value);
@@ -152,7 +117,7 @@ test('an answer of the provider counts once, in the browser that began the login
 
 test('a name of somebody else is refused with the command of the operator', async () => {
   await provider.setPerson('sub-local', { preferred_username: 'local', groups: [] });
-  const refused = await logIn(new Browser(hubgate), 'sub-local');
+  const refused = await mirror.logIn(new Browser(hubgate), 'sub-local');
   assert.equal(refused.status, 403);
   assert.match(refused.text, /hubgate user link local corp/);
 });
@@ -164,7 +129,7 @@ test('there is no login with another name', async () => {
 test('the session of a person ends within a second when the operator unlinks the person', async () => {
   await provider.setPerson('sub-di', { preferred_username: 'di', groups: [] });
   const browser = new Browser(hubgate);
-  assert.equal((await logIn(browser, 'sub-di')).status, 200);
+  assert.equal((await mirror.logIn(browser, 'sub-di')).status, 200);
   assert.equal((await browser.get('/account/')).status, 200);
   await using state = hubgate.openState();
   assert.equal(await state.removePerson('di'), true);

@@ -132,7 +132,7 @@ test('nothing happens for a page of another site, whatever it can send', async (
 test('a form without the CSRF token of its session changes nothing', async () => {
   const [browser, other] = [await loggedIn('zoe'), await loggedIn('zoe')];
   const { id } = await hubgate.giveToken('zoe');
-  for (const csrf of ['', await other.csrf()]) {
+  for (const csrf of ['', 'x'.repeat(1_000), await other.csrf()]) {
     const form = { csrf, id, label: 'x', days: '1', client: 'docker' };
     const password = { current: PASSWORD, password: 'a new long password', again: 'a new long password' };
     for (const path of ['tokens', 'tokens/revoke', 'password', 'connect', 'logout']) {

@@ -31,6 +31,10 @@ export class IdentityProvider implements AsyncDisposable {
     await this.#tell({ kind: 'person', person: { sub, claims } });
   }
 
+  async remove(sub: string): Promise<void> {
+    await this.#tell({ kind: 'remove', sub });
+  }
+
   /** Decides who logs in next, without a page. */
   async logsIn(sub: string): Promise<void> {
     await this.#tell({ kind: 'login', sub });

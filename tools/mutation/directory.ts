@@ -3,10 +3,77 @@ import type { Mutant } from './mutant.ts';
 const COUNTED = 'src/auth/identity/directory/counted-people.ts';
 const BROWSER_LOGINS = 'src/auth/identity/directory/browser-logins.ts';
 const BROWSER_TESTS = ['test/account/directory-login.test.ts'];
+const CONFIRM = 'src/auth/identity/directory/confirm-people.ts';
+const CONFIRM_TESTS = ['test/account/directory-confirmation.test.ts'];
+const LOGOUT_TOKEN = 'src/auth/identity/directory/logout-token.ts';
+const LOGOUT_TESTS = ['test/account/directory-logout.test.ts'];
 const GROUPS = ['test/gateway/directory-groups.test.ts'];
 
 /** The defences of logins of directories, and of their groups. */
 export const directoryMutants: readonly Mutant[] = [
+  {
+    defence: 'a refresh token is used once at a time',
+    file: 'src/auth/identity/directory/confirmation-claims.ts',
+    find: 'if (taken.has(person)) return false;',
+    replace: '',
+    tests: CONFIRM_TESTS,
+  },
+  {
+    defence: 'a new refresh token is kept even if nothing else of the answer can be used',
+    file: CONFIRM,
+    find: 'if (said.refreshToken !== undefined)',
+    replace: 'if (said.refreshToken === undefined)',
+    tests: CONFIRM_TESTS,
+  },
+  {
+    defence: 'somebody whose claims cannot be used is no failure of the provider',
+    file: CONFIRM,
+    find: 'if (said.fault !== undefined) throw said.fault;',
+    replace: 'throw new DirectoryUnavailable(said.reason);',
+    tests: CONFIRM_TESTS,
+  },
+  {
+    defence: 'somebody whom the provider refuses at a logout is suspended',
+    file: BROWSER_LOGINS,
+    find: 'const said = await watched(login.name, () => confirmOne(current, oidc, round, options));',
+    replace: "const said: string = 'confirmed';",
+    tests: LOGOUT_TESTS,
+  },
+  {
+    defence: 'a logout token names its issuer and this client',
+    file: LOGOUT_TOKEN,
+    find: '...{ issuer, audience, algorithms',
+    replace: '...{ algorithms',
+    tests: LOGOUT_TESTS,
+  },
+  {
+    defence: 'a logout token is new',
+    file: LOGOUT_TOKEN,
+    find: 'maxTokenAge: OIDC.logoutAge, ',
+    replace: '',
+    tests: LOGOUT_TESTS,
+  },
+  {
+    defence: 'an ID token is no logout token',
+    file: LOGOUT_TOKEN,
+    find: 'nonce === undefined && ',
+    replace: '',
+    tests: LOGOUT_TESTS,
+  },
+  {
+    defence: 'a logout token says that it is one',
+    file: LOGOUT_TOKEN,
+    find: 'return hasEvent && ',
+    replace: 'return ',
+    tests: LOGOUT_TESTS,
+  },
+  {
+    defence: 'a logout token counts once',
+    file: LOGOUT_TOKEN,
+    find: 'if (seen.get(jti) !== undefined) return undefined;',
+    replace: '',
+    tests: LOGOUT_TESTS,
+  },
   {
     defence: 'a login at a provider leads only to a page of the account',
     file: BROWSER_LOGINS,

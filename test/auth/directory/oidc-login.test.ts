@@ -81,15 +81,31 @@ test('a refresh says what has changed, and a no is told from silence', async () 
   const first = await personOf(await login());
   await person('sub-2', { preferred_username: 'bob', groups: [] });
   const second = await oidc.refresh(first.refreshToken ?? '', 'sub-2');
-  assert.ok(second !== 'refused');
-  assert.deepEqual([second.name, second.groups], ['bob', []]);
-  await assert.rejects(oidc.refresh(second.refreshToken ?? '', 'sub-1'), /somebody else/);
-  assert.equal(await oidc.refresh('made-up', 'sub-2'), 'refused');
+  assert.ok(second.kind === 'confirmed');
+  assert.deepEqual([second.person.name, second.person.groups], ['bob', []]);
+  const other = await oidc.refresh(second.person.refreshToken ?? '', 'sub-1');
+  assert.ok(other.kind === 'unusable');
+  assert.match(other.reason, /somebody else/);
+  assert.deepEqual(await oidc.refresh('made-up', 'sub-2'), { kind: 'refused' });
   await using silent = openOidcDirectory({
     login: { ...LOGIN, issuer: 'http://127.0.0.1:1' },
     log: testLog([]),
   });
   await assert.rejects(silent.refresh('any', 'sub-2'), { name: 'DirectoryUnavailable' });
+});
+
+test('the new refresh token is known even if the provider says nothing else that can be used', async () => {
+  await person('sub-5', { preferred_username: 'ed', groups: [] });
+  const first = await personOf(await login());
+  await provider.silence('userinfo');
+  const silent = await oidc.refresh(first.refreshToken ?? '', 'sub-5');
+  await provider.silence('nothing');
+  assert.ok(silent.kind === 'unusable' && silent.fault !== undefined);
+  await person('sub-5', { preferred_username: 'no name', groups: [] });
+  const unfit = await oidc.refresh(silent.refreshToken ?? '', 'sub-5');
+  assert.ok(unfit.kind === 'unusable' && unfit.fault === undefined, JSON.stringify(unfit));
+  await person('sub-5', { preferred_username: 'ed', groups: [] });
+  assert.equal((await oidc.refresh(unfit.refreshToken ?? '', 'sub-5')).kind, 'confirmed');
 });
 
 test('a claim that is missing or too long a list means no groups', async () => {

@@ -5,6 +5,7 @@ import path from 'node:path';
 import { afterEach, beforeEach, test } from 'node:test';
 import { bindPerson } from '../../../src/auth/identity/directory/bind-person.ts';
 import { confirmByLdap } from '../../../src/auth/identity/directory/confirm-people.ts';
+import { localClaims } from '../../../src/auth/identity/directory/confirmation-claims.ts';
 import type { DirectoryPerson } from '../../../src/auth/identity/directory/directory.ts';
 import { openTextSeal } from '../../../src/auth/identity/directory/sealed-text.ts';
 import type { User } from '../../../src/auth/identity/users-file.ts';
@@ -87,7 +88,8 @@ async function confirm(found: readonly DirectoryPerson[], now: number) {
     confirm: async () => new Map(found.map((person) => [person.stableId, person])),
     check: async () => ({ people: 0, withGroups: 0 }),
   };
-  const options = { state, users: new MutableValue(new Map()), seal, clock: () => now, log: testLog([]) };
+  const users = new MutableValue(new Map());
+  const options = { state, users, seal, claims: localClaims(), clock: () => now, log: testLog([]) };
   await confirmByLdap(LOGIN, ldap, options);
 }
 

@@ -1,3 +1,4 @@
+import { setTimeout as delay } from 'node:timers/promises';
 import { z } from 'zod';
 import type { OidcLogin } from '../../../config/login.ts';
 import { ExpiringCache } from '../../../platform/expiring-cache.ts';
@@ -5,18 +6,14 @@ import { OIDC } from '../../limits.ts';
 import type { StoredPerson } from '../../state/stored-person.ts';
 import { followIssuer } from '../federation/issuer-keys.ts';
 import { bindPerson } from './bind-person.ts';
-import {
-  ConfirmationRound,
-  confirmOne,
-  endSessionsOf,
-  REFRESH_PURPOSE,
-  refusePerson,
-} from './confirm-people.ts';
+import { claimed, confirmOne, endSessionsOf, refusePerson } from './confirm-people.ts';
+import type { ConfirmationClaims } from './confirmation-claims.ts';
+import { ConfirmationRound } from './confirmation-round.ts';
 import { DirectoryUnavailable } from './directory.ts';
 import { createVerifyLogoutToken, type VerifyLogoutToken } from './logout-token.ts';
 import type { OidcDirectory } from './oidc.ts';
 import type { DirectoryLoginsOptions, OpenedDirectory, WatchedQuestion } from './opened-directory.ts';
-import type { TextSeal } from './sealed-text.ts';
+import { REFRESH_PURPOSE, type TextSeal } from './sealed-text.ts';
 
 export type FinishedLogin =
   | { readonly kind: 'done'; readonly person: StoredPerson; readonly returnTo: string }
@@ -48,6 +45,7 @@ export interface BrowserLogins {
 export interface BrowserLoginsOptions extends DirectoryLoginsOptions {
   readonly opened: readonly OpenedDirectory[];
   readonly seal: TextSeal;
+  readonly claims: ConfirmationClaims;
   readonly watched: WatchedQuestion;
 }
 
@@ -146,15 +144,22 @@ async function endLogin(
   const { state, watched, log } = options;
   await endSessionsOf(person, state);
   log.info({ login: login.name, user: person.name }, 'somebody has logged out at the identity provider');
-  if (person.refusedAt !== null) return;
   const round = new ConfirmationRound(login.name, options);
+  const ask = () =>
+    claimed(person.name, round, options, async (current) => {
+      if (current.refusedAt !== null) return;
+      const said = await watched(login.name, () => confirmOne(current, oidc, round, options));
+      if (said === 'cannot') await refusePerson((await state.person(current.name)) ?? current, options);
+    });
   try {
-    const said = await watched(login.name, () => confirmOne(person, oidc, round, options));
-    if (said === 'cannot') await refusePerson((await state.person(person.name)) ?? person, options);
-    await round.end();
+    // What the provider says at this moment to somebody else may be from before the logout.
+    const end = performance.now() + OIDC.logoutPatience;
+    while (!(await ask()) && performance.now() < end) await delay(OIDC.logoutPause);
   } catch (error) {
     // A provider that cannot be asked has not said no.
     if (!(error instanceof DirectoryUnavailable)) throw error;
+  } finally {
+    await round.end();
   }
 }
 

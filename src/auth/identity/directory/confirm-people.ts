@@ -1,27 +1,14 @@
 /** Asks a directory about the people who are bound to it, and records what it says. */
-import { isName } from '../../../access/subject.ts';
 import type { LdapLogin, OidcLogin } from '../../../config/login.ts';
-import type { Clock } from '../../../platform/clock.ts';
-import type { Logger } from '../../../platform/log.ts';
-import type { ObservableValue } from '../../../platform/observable-value.ts';
 import { CONFIRMATION } from '../../limits.ts';
 import type { AuthState } from '../../state/auth-state.ts';
 import type { StoredPerson } from '../../state/stored-person.ts';
-import type { Users } from '../users-file.ts';
-import { type DirectoryPerson, DirectoryUnavailable } from './directory.ts';
+import { ConfirmationRound, type ConfirmPeopleOptions } from './confirmation-round.ts';
+import { ownerIdOf } from './counted-people.ts';
+import { DirectoryUnavailable } from './directory.ts';
 import type { LdapDirectory } from './ldap.ts';
 import type { OidcDirectory } from './oidc.ts';
-import type { TextSeal } from './sealed-text.ts';
-
-export const REFRESH_PURPOSE = 'refresh token';
-
-export interface ConfirmPeopleOptions {
-  readonly state: AuthState;
-  readonly users: ObservableValue<Users>;
-  readonly seal: TextSeal;
-  readonly clock: Clock;
-  readonly log: Logger;
-}
+import { REFRESH_PURPOSE } from './sealed-text.ts';
 
 /**
  * Ends everything of a person whom the directory has refused. Their tokens are only suspended, because the directory
@@ -83,10 +70,10 @@ export async function confirmByOidc(
   let failure: DirectoryUnavailable | undefined;
   const queue = due.values();
   const work = async () => {
-    for (const person of queue) {
+    for (const { name } of queue) {
       if (failures >= CONFIRMATION.failures) return;
       try {
-        await confirmOne(person, directory, round, options);
+        await confirmIfDue(name, login, directory, round, options);
         failures = 0;
       } catch (error) {
         if (!(error instanceof DirectoryUnavailable)) throw error;
@@ -95,9 +82,48 @@ export async function confirmByOidc(
       }
     }
   };
-  await Promise.all(Array.from({ length: CONFIRMATION.concurrent }, work));
+  const worked = await Promise.allSettled(Array.from({ length: CONFIRMATION.concurrent }, work));
   await round.end();
+  for (const one of worked) if (one.status === 'rejected') throw one.reason;
   if (failure !== undefined) throw failure;
+}
+
+/** Another node, or a login, may have confirmed the person since the list was read. */
+async function confirmIfDue(
+  name: string,
+  login: OidcLogin,
+  directory: OidcDirectory,
+  round: ConfirmationRound,
+  options: ConfirmPeopleOptions,
+): Promise<void> {
+  const isDue = dueAt(login, options);
+  await claimed(name, round, options, async (person) => {
+    if (isDue(person) && person.refusedAt === null) await confirmOne(person, directory, round, options);
+  });
+}
+
+/**
+ * Runs a task about a person while nobody else asks about that person. Resolves to false if somebody does. A person
+ * who has not logged in yet, or is gone, needs no task.
+ */
+export async function claimed(
+  name: string,
+  round: ConfirmationRound,
+  { state, claims }: Pick<ConfirmPeopleOptions, 'state' | 'claims'>,
+  task: (person: KnownPerson) => Promise<void>,
+): Promise<boolean> {
+  const known = await state.person(name);
+  if (known === undefined || !isKnown(known)) return true;
+  const claim = ownerIdOf(known);
+  if (!(await claims.take(claim))) return false;
+  try {
+    // The refresh token may have been replaced before the claim.
+    const current = await state.person(name);
+    if (current !== undefined && isKnown(current) && ownerIdOf(current) === claim) await task(current);
+  } finally {
+    await round.hold(claim);
+  }
+  return true;
 }
 
 /**
@@ -106,90 +132,56 @@ export async function confirmByOidc(
  * @throws DirectoryUnavailable
  */
 export async function confirmOne(
-  { name }: Pick<StoredPerson, 'name'>,
+  person: KnownPerson,
   directory: OidcDirectory,
   round: ConfirmationRound,
   options: ConfirmPeopleOptions,
 ): Promise<'refused' | 'confirmed' | 'cannot'> {
-  const { state, seal } = options;
-  // Another node, or a login, may have replaced the token since the list was read.
-  const person = await state.person(name);
-  const token = person?.refresh == null ? undefined : seal.open(REFRESH_PURPOSE, person.refresh);
-  if (person === undefined || person.stableId === null || token === undefined) return 'cannot';
+  const { state, seal, log } = options;
+  const token = person.refresh === null ? undefined : seal.open(REFRESH_PURPOSE, person.refresh);
+  if (token === undefined) return 'cannot';
   const said = await directory.refresh(token, person.stableId);
-  if (said !== 'refused') {
-    await round.confirm(person, said);
+  if (said.kind === 'confirmed') {
+    await round.confirm(person, said.person);
     return 'confirmed';
   }
-  const current = await state.person(name);
-  if (current === undefined || current.refresh !== person.refresh) return 'cannot';
-  await refusePerson(current, options);
-  return 'refused';
+  const current = await state.person(person.name);
+  // A login has replaced the token meanwhile, and the provider has confirmed the person by that.
+  if (current === undefined || current.refresh !== person.refresh) return 'confirmed';
+  if (said.kind === 'refused') {
+    await refusePerson(current, options);
+    return 'refused';
+  }
+  if (said.refreshToken !== undefined)
+    await state.updatePerson(person.name, {
+      ...current,
+      refresh: seal.seal(REFRESH_PURPOSE, said.refreshToken),
+    });
+  if (said.fault !== undefined) throw said.fault;
+  log.warn({ login: person.login, user: person.name, reason: said.reason }, 'a person cannot be confirmed');
+  return 'cannot';
 }
 
-type KnownPerson = StoredPerson & { readonly stableId: string };
+export type KnownPerson = StoredPerson & { readonly stableId: string };
+
+function isKnown(person: StoredPerson): person is KnownPerson {
+  return person.stableId !== null;
+}
 
 /** Returns the people whose turn it is. Several nodes share one list, and the first one asks. */
 async function peopleOf(
-  { name, confirm }: Pick<LdapLogin, 'name' | 'confirm'>,
-  { state, clock }: ConfirmPeopleOptions,
+  login: Pick<LdapLogin, 'name' | 'confirm'>,
+  options: ConfirmPeopleOptions,
 ): Promise<readonly KnownPerson[]> {
-  const before = clock() - confirm * CONFIRMATION.notAgainWithin;
-  const isDue = (person: StoredPerson): person is KnownPerson =>
-    person.login === name &&
-    person.stableId !== null &&
-    (person.confirmedAt <= before || person.confirmedAt > clock());
-  return (await state.people()).filter(isDue);
+  const isDue = dueAt(login, options);
+  return (await options.state.people()).filter(isKnown).filter(isDue);
 }
 
-/** Records confirmations together, because each write is synced and tells everybody. */
-export class ConfirmationRound {
-  readonly #login: string;
-  readonly #options: ConfirmPeopleOptions;
-  #unchanged: { readonly name: string; readonly refresh: string | null }[] = [];
-
-  constructor(login: string, options: ConfirmPeopleOptions) {
-    this.#login = login;
-    this.#options = options;
-  }
-
-  async confirm(person: StoredPerson, said: DirectoryPerson): Promise<void> {
-    const { seal, clock, state } = this.#options;
-    const refresh = said.refreshToken === undefined ? null : seal.seal(REFRESH_PURPOSE, said.refreshToken);
-    const name = await this.#nameOf(person, said.name);
-    const isSame =
-      person.refusedAt === null && name === person.name && sameGroups(person.groups, said.groups);
-    if (isSame) {
-      this.#unchanged.push({ name, refresh });
-      if (this.#unchanged.length >= CONFIRMATION.together) await this.end();
-      return;
-    }
-    await state.updatePerson(person.name, {
-      ...{ ...person, name, groups: said.groups, confirmedAt: clock(), refusedAt: null },
-      refresh: refresh ?? person.refresh,
-    });
-  }
-
-  async end(): Promise<void> {
-    const people = this.#unchanged;
-    this.#unchanged = [];
-    const { state, clock } = this.#options;
-    if (people.length > 0) await state.confirmPeople(this.#login, people, clock());
-  }
-
-  /** Returns the name that a person has from now on: that of the directory, if nobody else has it here. */
-  async #nameOf({ name: before }: StoredPerson, name: string): Promise<string> {
-    const { state, users, log } = this.#options;
-    if (name === before) return name;
-    if (isName(name) && !users.current.has(name) && (await state.person(name)) === undefined) return name;
-    log.warn(
-      { login: this.#login, user: before },
-      'a new name of the directory cannot be taken over, so the old one stays',
-    );
-    return before;
-  }
-}
-
-function sameGroups(one: readonly string[], other: readonly string[]): boolean {
-  return one.length === other.length && one.every((group, index) => group === other[index]);
+function dueAt(
+  { name, confirm }: Pick<LdapLogin, 'name' | 'confirm'>,
+  { clock }: Pick<ConfirmPeopleOptions, 'clock'>,
+): (person: StoredPerson) => boolean {
+  const now = clock();
+  const before = now - confirm * CONFIRMATION.notAgainWithin;
+  return ({ login, confirmedAt }) => login === name && (confirmedAt <= before || confirmedAt > now);
 }

@@ -3,7 +3,9 @@ import type { Logger } from '../../../platform/log.ts';
 import { runPeriodically } from '../../../platform/scheduling/periodic-task.ts';
 import { CONFIRMATION } from '../../limits.ts';
 import { type BrowserLogins, createBrowserLogins } from './browser-logins.ts';
-import { type ConfirmPeopleOptions, confirmByLdap, confirmByOidc } from './confirm-people.ts';
+import { confirmByLdap, confirmByOidc } from './confirm-people.ts';
+import { localClaims } from './confirmation-claims.ts';
+import type { ConfirmPeopleOptions } from './confirmation-round.ts';
 import { DirectoryUnavailable } from './directory.ts';
 import { createDirectoryPasswords, type DirectoryPasswords } from './directory-passwords.ts';
 import { openLdapDirectory } from './ldap.ts';
@@ -32,7 +34,8 @@ export async function openDirectoryLogins(options: DirectoryLoginsOptions): Prom
         : { login, oidc: stack.use(openOidcDirectory({ login, egress, log })) },
   );
   const watched = watchDirectories(isUp, log);
-  const confirmOptions = { ...options, seal };
+  const claims = localClaims();
+  const confirmOptions = { ...options, seal, claims };
   const confirm = (directory: OpenedDirectory) =>
     watched(directory.login.name, () => confirmAll(directory, confirmOptions)).catch((error: unknown) => {
       if (!(error instanceof DirectoryUnavailable)) log.error({ err: error }, 'people cannot be confirmed');
@@ -48,7 +51,7 @@ export async function openDirectoryLogins(options: DirectoryLoginsOptions): Prom
         log,
       ),
     );
-  const all = { ...options, seal, opened, watched };
+  const all = { ...options, seal, claims, opened, watched };
   const passwords = createDirectoryPasswords(all);
   const browsers = createBrowserLogins(all);
   const running = stack.move();

@@ -22,6 +22,21 @@ export interface PendingLogin {
 
 export type OidcAnswer = { readonly person: DirectoryPerson } | { readonly refused: string };
 
+/** What a provider says to a refresh token. */
+export type RefreshAnswer =
+  | { readonly kind: 'confirmed'; readonly person: DirectoryPerson }
+  | { readonly kind: 'refused' }
+  /**
+   * It accepts the token, and does not say who that is. The refresh token that it gives replaces the other one all the
+   * same. `fault` is present if it did not answer to the end.
+   */
+  | {
+      readonly kind: 'unusable';
+      readonly reason: string;
+      readonly refreshToken: string | undefined;
+      readonly fault?: DirectoryUnavailable;
+    };
+
 export interface OidcDirectory extends AsyncDisposable {
   /**
    * Returns where the browser goes, and what its answer is compared with.
@@ -33,11 +48,8 @@ export interface OidcDirectory extends AsyncDisposable {
    * @throws DirectoryUnavailable
    */
   finish(current: URL, pending: PendingLogin): Promise<OidcAnswer>;
-  /**
-   * Resolves to `'refused'` if the provider says no to the refresh token.
-   * @throws DirectoryUnavailable if it says nothing that counts
-   */
-  refresh(refreshToken: string, stableId: string): Promise<DirectoryPerson | 'refused'>;
+  /** @throws DirectoryUnavailable if the provider says nothing that counts */
+  refresh(refreshToken: string, stableId: string): Promise<RefreshAnswer>;
   /**
    * Reads the provider's configuration, and says what is missing in it.
    * @throws DirectoryUnavailable
@@ -114,18 +126,20 @@ export function openOidcDirectory({ login, egress, log }: OidcDirectoryOptions):
           throw error;
         }
       }),
-    refresh: (refreshToken, stableId) =>
-      asking(async () => {
-        const config = await configuration();
-        try {
-          const answer = await readTokens(await client.refreshTokenGrant(config, refreshToken), stableId);
-          if ('person' in answer) return answer.person;
-          throw new DirectoryUnavailable(answer.refused);
-        } catch (error) {
-          if (error instanceof client.ResponseBodyError && error.error === 'invalid_grant') return 'refused';
-          throw error;
-        }
-      }),
+    refresh: async (refreshToken, stableId) => {
+      const tokens = await asking(() => refreshedTokens(configuration, refreshToken));
+      if (tokens === 'refused') return { kind: 'refused' };
+      const renewed = tokens.refresh_token;
+      try {
+        const answer = await asking(() => readTokens(tokens, stableId));
+        return 'person' in answer
+          ? { kind: 'confirmed', person: answer.person }
+          : { kind: 'unusable', reason: answer.refused, refreshToken: renewed };
+      } catch (error) {
+        if (!(error instanceof DirectoryUnavailable)) throw error;
+        return { kind: 'unusable', reason: error.message, refreshToken: renewed, fault: error };
+      }
+    },
     check: () =>
       asking(async () => {
         const server = (await configuration()).serverMetadata();
@@ -142,6 +156,19 @@ export function openOidcDirectory({ login, egress, log }: OidcDirectoryOptions):
       }),
     [Symbol.asyncDispose]: () => way[Symbol.asyncDispose](),
   };
+}
+
+async function refreshedTokens(
+  configuration: () => Promise<client.Configuration>,
+  refreshToken: string,
+): Promise<Awaited<ReturnType<typeof client.refreshTokenGrant>> | 'refused'> {
+  const config = await configuration();
+  try {
+    return await client.refreshTokenGrant(config, refreshToken);
+  } catch (error) {
+    if (error instanceof client.ResponseBodyError && error.error === 'invalid_grant') return 'refused';
+    throw error;
+  }
 }
 
 /** Reads the provider's configuration when it is first needed, and again after a failure or some time. */

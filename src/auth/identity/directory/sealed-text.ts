@@ -12,6 +12,9 @@ export interface TextSeal {
   open(purpose: string, sealed: string): string | undefined;
 }
 
+/** The purpose of the refresh tokens of identity providers. */
+export const REFRESH_PURPOSE = 'refresh token';
+
 const KEY_LENGTH = 32;
 const NONCE_LENGTH = 12;
 const TAG_LENGTH = 16;
