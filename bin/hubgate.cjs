@@ -7,8 +7,8 @@ const { existsSync } = require('node:fs');
 const path = require('node:path');
 const { pathToFileURL } = require('node:url');
 
-// The oldest Node that a pull was seen with. Node 24.11 starts, and answers a pull with 500.
-const LOWEST = '24.21';
+// The first Node 24 with long-term support. The SQLite of Node 24.0 does not take the statements of the cache.
+const LOWEST = '24.11';
 
 // A checkout has src. The npm package has lib, which tools/release/compile.ts makes of src, because Node runs no
 // TypeScript below node_modules.

@@ -1,3 +1,4 @@
+import { getOrInsert } from '../platform/get-or-insert.ts';
 import type { Pattern } from './pattern.ts';
 import type { Rule } from './rule.ts';
 
@@ -38,7 +39,7 @@ export class CandidateRules {
     const keys = new Set(candidate.rule.to.map(({ key }) => key));
     for (const key of keys) {
       if (key === undefined) this.#others.push(candidate);
-      else this.#byKey.getOrInsertComputed(key, () => []).push(candidate);
+      else getOrInsert(this.#byKey, key, () => []).push(candidate);
     }
   }
 

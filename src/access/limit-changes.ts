@@ -1,4 +1,6 @@
 /** Compares the limits and reserves of two policies: what an edit changes, and for whom. */
+
+import { getOrInsert } from '../platform/get-or-insert.ts';
 import type { UpstreamHost } from '../registry/repository.ts';
 import { limitsFor, reservesFor } from './limits.ts';
 import type { Policy } from './policy.ts';
@@ -82,7 +84,7 @@ function whomThey(
           ...limitsFor(limits, question).map((limit) => keyOf('limit', limit)),
           ...reservesFor(limits, question).own.map((reserve) => keyOf('reserve', reserve)),
         ];
-        for (const key of keys) whom.getOrInsertComputed(key, () => new Set()).add(who);
+        for (const key of keys) getOrInsert(whom, key, () => new Set()).add(who);
       }
   }
   return whom;

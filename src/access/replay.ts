@@ -1,4 +1,5 @@
 /** Asks policies about recorded pulls: what an edit would change, and which rules nobody needs. */
+import { getOrInsert } from '../platform/get-or-insert.ts';
 import { parseNetwork } from '../platform/network.ts';
 import { ACTIONS, type Action } from '../registry/action.ts';
 import { isHosted } from '../registry/repository.ts';
@@ -59,9 +60,9 @@ export function subjectsOf(
 ): Population['subjects'] {
   const subjects = new Map<string, { subject: Subject; addresses: Set<string> }>();
   for (const { subject, address } of pulls)
-    subjects
-      .getOrInsertComputed(formatSubject(subject), () => ({ subject, addresses: new Set() }))
-      .addresses.add(address);
+    getOrInsert(subjects, formatSubject(subject), () => ({ subject, addresses: new Set() })).addresses.add(
+      address,
+    );
   return subjects.values();
 }
 

@@ -1,3 +1,4 @@
+import { getOrInsert } from '../platform/get-or-insert.ts';
 import { compileFederated, type SubjectForms } from './federated-pattern.ts';
 import { compilePattern, matchesPattern } from './pattern.ts';
 import {
@@ -44,7 +45,7 @@ export function compileSubjects(
   for (const [name, members] of Object.entries(groups)) {
     const group = compileGroup(name, members, forms);
     compiled.set(group.text, group);
-    for (const member of new Set(members)) groupsOf.getOrInsertComputed(member, () => []).push(group.text);
+    for (const member of new Set(members)) getOrInsert(groupsOf, member, () => []).push(group.text);
   }
   const groupsWith = (member: string) => groupsOf.get(member) ?? [];
   const keysOf = (own: string) => [own, 'authenticated', ...groupsWith(own)];

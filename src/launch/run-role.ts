@@ -3,6 +3,7 @@ import { describeEgress } from '../config/egress.ts';
 import type { HomePaths, Role } from '../config/home.ts';
 import type { WorkerPlace } from '../gateway/metrics/workers.ts';
 import { createLogger, type Logger } from '../platform/log.ts';
+import { provideRequestSignal } from '../platform/request-signal.ts';
 import { openFilesLimit } from './open-files.ts';
 import { accountPageOptions, authOptions, coreOptions, gatewayOptions } from './role-options.ts';
 import { watchAuthorities } from './watch-authorities.ts';
@@ -24,6 +25,7 @@ export async function runRole(
 ): Promise<RunningRole> {
   // A role that was started alone has read the settings of all roles.
   const config = role === 'core' ? given : settingsFor(role, given);
+  provideRequestSignal();
   await using stack = new AsyncDisposableStack();
   const log = createLogger(role, config.log);
   stack.use(await watchAuthorities(role, config, log));

@@ -19,11 +19,11 @@ test('the command that npm installs runs the program', () => {
 });
 
 test('a Node that is too old says so, and what to do', () => {
-  for (const version of ['18.19.0', '24.20.9']) {
+  for (const version of ['18.19.0', '24.10.9']) {
     const old = `Object.defineProperty(process, 'versions', { value: { node: '${version}' } })`;
     const { status, stdout, stderr } = launch(['start'], ['--import', `data:text/javascript,${old}`]);
     assert.deepEqual([status, stdout], [2, '']);
-    assert.match(stderr, /^hubgate: it needs Node 24\.21 or newer, and \/\S+ is Node \d+\.\d+\.\d\.\n/);
+    assert.match(stderr, /^hubgate: it needs Node 24\.11 or newer, and \/\S+ is Node \d+\.\d+\.\d\.\n/);
     assert.match(stderr, /: npm ci && npx hubgate start\n$/);
   }
   const newer = "Object.defineProperty(process, 'versions', { value: { node: '25.0.0' } })";

@@ -121,9 +121,17 @@ export const installMutants: readonly Mutant[] = [
   {
     defence: 'a Node that is too old for the npm package says so, and what to do',
     file: 'bin/hubgate.cjs',
-    find: "const LOWEST = '24.21';",
+    find: "const LOWEST = '24.11';",
     replace: "const LOWEST = '24.0';",
     tests: ['test/commands/launcher.test.ts'],
+  },
+  {
+    defence:
+      'on Node 24.11 a request whose answer is sent is not aborted later, and its connection keeps no listener',
+    file: 'src/platform/request-signal.ts',
+    find: 'if (hasRequest(message)) watched.get(message.request)?.detach();',
+    replace: 'void message;',
+    tests: ['test/platform/request-signal.test.ts'],
   },
   {
     defence: 'the npm package names its own files, because Node runs no TypeScript in it',

@@ -5,6 +5,7 @@ import type { Principal } from '../../access/principal.ts';
 import { parseSubject } from '../../access/subject.ts';
 import type { Clock } from '../../platform/clock.ts';
 import { ExpiringCache } from '../../platform/expiring-cache.ts';
+import { getOrInsert } from '../../platform/get-or-insert.ts';
 import { pollValue } from '../../platform/ipc/long-poll-client.ts';
 import type { Logger } from '../../platform/log.ts';
 import { type Action, isAction } from '../../registry/action.ts';
@@ -110,7 +111,7 @@ export function hashOfToken(token: string): string {
 function grantedBy(access: z.output<typeof CLAIMS>['access']): GrantedActions {
   const granted = new Map<string, Set<Action>>();
   for (const { name, actions } of access) {
-    const known = granted.getOrInsertComputed(name, () => new Set());
+    const known = getOrInsert(granted, name, () => new Set());
     for (const action of actions) if (isAction(action)) known.add(action);
   }
   return granted;
