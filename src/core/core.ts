@@ -11,12 +11,13 @@ import { formatSize } from '../platform/size.ts';
 import type { UpstreamNames } from '../registry/repository.ts';
 import { openBudgets } from './budget/budgets.ts';
 import type { ClusterCore, ClusterCoreOptions, JoiningCore } from './cluster/join-cluster.ts';
-import { coreApplication } from './endpoints.ts';
+import type { ServedToPeers } from './cluster/peer-server.ts';
+import { coreApplication, peerApplication } from './endpoints.ts';
 import { CacheLimit, type MaxSize } from './eviction/cache-limit.ts';
 import { CacheSpace } from './eviction/cache-space.ts';
 import { sweep } from './eviction/sweep.ts';
 import { createGatewayCaches } from './gateway-caches.ts';
-import { type HostedOptions, openHosted } from './hosted/hosted.ts';
+import { type Hosted, type HostedOptions, openHosted } from './hosted/hosted.ts';
 import { measureHosted } from './hosted/hosted-metrics.ts';
 import { type CoreLimits, STANDARD_LIMITS } from './limits.ts';
 import { countEvicted, countStale, countUpstreamRequests, measureCore } from './metrics.ts';
@@ -143,17 +144,14 @@ export async function startCore(options: CoreOptions): Promise<RunningCore> {
     bandwidths: limitBandwidths(upstreams, clock),
   });
   const referrers = new ReferrersCache({ store, links, clock, staleIfError });
-  const hosted = options.hosted && stack.use(await openHosted(options.hosted, log, clock));
+  const hosted = stack.use(await openHosting(options, cluster, clock));
   const names: UpstreamNames = {
     upstreams: new Set(upstreams.map(({ host }) => host)),
     self: new Set(),
     ...(options.hosted && { hosted: new Set(options.hosted.namespaces.map(({ name }) => name)) }),
   };
   if (hosted !== undefined) measureHosted(meters, hosted);
-  if (cluster !== undefined) {
-    const { measureCluster } = await import('./cluster/cluster-metrics.ts');
-    measureCluster(meters, cluster);
-  }
+  await measureNodes(meters, cluster);
   measureCore(meters, { ...options, limit, store, client, budgets, transport, writes, blobs });
   const onStale = countStale(meters);
   const recent = new RecentPulls(clock);
@@ -192,7 +190,7 @@ export async function startCore(options: CoreOptions): Promise<RunningCore> {
       staleIfError,
     }),
     metrics: meters,
-    ...(hosted && { hosted }),
+    ...(hosted && { hosted, sendToOwner: cluster?.uploadOwners.send }),
     openCachedBlob: async (from, digest, access) => {
       const { link, visible } = await links.known(from, 'blob', digest, access);
       return link !== undefined && visible === 'visible' ? store.content.open(digest) : undefined;
@@ -200,7 +198,7 @@ export async function startCore(options: CoreOptions): Promise<RunningCore> {
     log,
   });
   stack.use(await serveOnSocket(options.socket, app.callback()));
-  if (cluster !== undefined) stack.use(await cluster.serve(store.content, (digest) => blobs.running(digest)));
+  stack.use(await serveNodes(cluster, { content: store.content, blobs, hosted, names, log }));
   // These end first: without connections to upstreams the fills end at once, and so do the requests that wait
   // for them.
   stack.use(blobs);
@@ -224,4 +222,35 @@ export async function startCore(options: CoreOptions): Promise<RunningCore> {
 async function join(options: ClusterCoreOptions, core: JoiningCore): Promise<ClusterCore> {
   const { joinCluster } = await import('./cluster/join-cluster.ts');
   return joinCluster(options, core);
+}
+
+/** Opens the hosted repositories. Resolves to undefined if nothing is hosted. */
+async function openHosting(
+  { hosted, log }: CoreOptions,
+  cluster: ClusterCore | undefined,
+  clock: Clock,
+): Promise<Hosted | undefined> {
+  return hosted && openHosted(hosted, log, clock, cluster && { owner: cluster.uploadOwners.own });
+}
+
+async function measureNodes(meters: Meters, cluster: ClusterCore | undefined): Promise<void> {
+  if (cluster === undefined) return;
+  const { measureCluster } = await import('./cluster/cluster-metrics.ts');
+  measureCluster(meters, cluster);
+}
+
+interface ServedToNodes extends Pick<ServedToPeers, 'content'> {
+  readonly blobs: BlobPull;
+  readonly hosted: Hosted | undefined;
+  readonly names: UpstreamNames;
+  readonly log: Logger;
+}
+
+/** Serves the other nodes, if there are any. */
+async function serveNodes(
+  cluster: ClusterCore | undefined,
+  { content, blobs, hosted, names, log }: ServedToNodes,
+): Promise<AsyncDisposable | undefined> {
+  const uploads = hosted && peerApplication({ hosted, names, log });
+  return cluster?.serve({ content, running: (digest) => blobs.running(digest), uploads });
 }

@@ -1,11 +1,19 @@
+import type { RequestListener } from 'node:http';
 import Koa, { type Middleware } from 'koa';
 import { DatabaseUnavailable } from '../platform/database-unavailable.ts';
 import type { Logger } from '../platform/log.ts';
 import { NobodyWaits } from '../platform/scheduling/waiters.ts';
 import type { Hosted } from './hosted/hosted.ts';
 import { HostedUnavailable } from './hosted/hosted-database.ts';
+import type { SendToOwner } from './hosted/send-to-owner.ts';
 import { type CacheRouteDependencies, cacheRoutes } from './routes/gateway-caches.ts';
-import { answerUnavailable, hostedRoutes, type OpenCachedBlob } from './routes/hosted.ts';
+import {
+  answerUnavailable,
+  type HostedRouteDependencies,
+  hostedRoutes,
+  type OpenCachedBlob,
+  ownUploadRoutes,
+} from './routes/hosted.ts';
 import { hostedOperationRoutes } from './routes/hosted-operations.ts';
 import { type OperationDependencies, operationRoutes } from './routes/operations.ts';
 import { type PullRouteDependencies, pullRoutes } from './routes/pull.ts';
@@ -22,6 +30,7 @@ export interface CoreDependencies
   /** The hosted repositories; absent if nothing is hosted. */
   readonly hosted?: Hosted;
   readonly openCachedBlob: OpenCachedBlob;
+  readonly sendToOwner?: SendToOwner | undefined;
   readonly log: Logger;
 }
 
@@ -32,14 +41,26 @@ export function coreApplication(dependencies: CoreDependencies): Koa {
   app.silent = true;
   app.use(answerFaults(dependencies.log));
   app.use(pullRoutes(dependencies).routes());
-  const { hosted, names, openCachedBlob } = dependencies;
+  const { hosted, names, openCachedBlob, sendToOwner } = dependencies;
   if (hosted !== undefined) {
-    app.use(hostedRoutes({ hosted, names, openCachedBlob }).routes());
+    app.use(hostedRoutes({ hosted, names, openCachedBlob, sendToOwner }).routes());
     app.use(hostedOperationRoutes(hosted).routes());
   }
   app.use(cacheRoutes(dependencies).routes());
   app.use(operationRoutes(dependencies).routes());
   return app;
+}
+
+/** The uploads of this node, for the requests that the clients of other nodes send. */
+export function peerApplication({
+  log,
+  ...dependencies
+}: Pick<HostedRouteDependencies, 'hosted' | 'names'> & { readonly log: Logger }): RequestListener {
+  const app = new Koa();
+  app.silent = true;
+  app.use(answerFaults(log));
+  app.use(ownUploadRoutes(dependencies).routes());
+  return app.callback();
 }
 
 function answerFaults(log: Logger): Middleware {

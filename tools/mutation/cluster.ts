@@ -10,6 +10,7 @@ const OBJECTS = ['test/cluster/objects.cluster.ts'];
 const DUTY = ['test/cluster/object-duty.cluster.ts'];
 const PEERS = ['test/cluster/peers.cluster.ts'];
 const FILES = ['test/auth/shared-files.test.ts'];
+const HOSTED_UPLOADS = ['test/cluster/hosted-uploads.cluster.ts'];
 
 /** The defences of the nodes of a cluster against one another's slowness, loss and age. */
 export const clusterMutants: readonly Mutant[] = [
@@ -254,8 +255,9 @@ export const clusterMutants: readonly Mutant[] = [
   {
     defence: 'a home without a cluster loads nothing of one',
     file: 'src/core/core.ts',
-    find: "import { coreApplication } from './endpoints.ts';",
-    replace: "import './cluster/join-cluster.ts';\nimport { coreApplication } from './endpoints.ts';",
+    find: "import { coreApplication, peerApplication } from './endpoints.ts';",
+    replace:
+      "import './cluster/join-cluster.ts';\nimport { coreApplication, peerApplication } from './endpoints.ts';",
     tests: ['test/without-cluster.test.ts'],
   },
   {
@@ -271,5 +273,19 @@ export const clusterMutants: readonly Mutant[] = [
     find: 'if (isBlind()) {',
     replace: 'if (false) {',
     tests: ['test/cluster/refuse.cluster.ts'],
+  },
+  {
+    defence: 'an upload goes on at the node that began it',
+    file: 'src/core/routes/hosted.ts',
+    find: 'const isForwarded = await forwardUpload(context, (request) => sendToOwner(id, request));',
+    replace: 'const isForwarded = (await Promise.resolve(forwardUpload)) === undefined;',
+    tests: HOSTED_UPLOADS,
+  },
+  {
+    defence: 'a client whose upload has lost its node gets an answer',
+    file: 'src/core/cluster/upload-owners.ts',
+    find: 'if (error instanceof PeerUnreachable) return undefined;',
+    replace: '',
+    tests: HOSTED_UPLOADS,
   },
 ];

@@ -10,17 +10,16 @@ import type { Logger } from '../../platform/log.ts';
 import { Postgres } from '../../platform/postgres.ts';
 import { runPeriodically } from '../../platform/scheduling/periodic-task.ts';
 import type { Digest } from '../../registry/digest.ts';
-import type { Fill } from '../pull/fill.ts';
 import { ClusterIndex } from '../store/cluster-index.ts';
 import type { IndexStore } from '../store/index-store.ts';
-import type { RecordedContent } from '../store/recorded-content.ts';
 import { KEEP_MANIFESTS_FOR, SWEEP_MANIFESTS_EVERY } from './limits.ts';
 import type { ClusterObjects, JoinObjectsOptions, ObjectsOptions } from './objects/join-objects.ts';
 import { PeerClient } from './peer-client.ts';
-import { servePeers } from './peer-server.ts';
+import { type ServedToPeers, servePeers } from './peer-server.ts';
 import { SharedCounts } from './shared-counts.ts';
 import { SharedManifests } from './shared-manifests.ts';
 import { Sources } from './sources.ts';
+import { UploadOwners } from './upload-owners.ts';
 
 export interface ClusterCoreOptions {
   /** A `postgres://` URL. */
@@ -62,7 +61,8 @@ export interface ClusterCore extends AsyncDisposable {
   /** False while the database does not answer. */
   isConnected(): boolean;
   /** Serves the other nodes. */
-  serve(content: RecordedContent, running: (digest: Digest) => Fill | undefined): Promise<AsyncDisposable>;
+  serve(served: ServedToPeers): Promise<AsyncDisposable>;
+  readonly uploadOwners: UploadOwners;
 }
 
 /**
@@ -106,7 +106,8 @@ export async function joinCluster(
     isConnected: () => notifications.isListening.current,
     share: (local) =>
       new ClusterIndex({ local, database, notifications, copies, onUsed, onDatabaseLoss, log }),
-    serve: (content, running) => servePeers({ ...listen, key, nodes, content, running, log }),
+    serve: (served) => servePeers({ ...listen, ...served, key, nodes, log }),
+    uploadOwners: new UploadOwners({ nodes, key, limits }),
     [Symbol.asyncDispose]: () => joined.disposeAsync(),
   };
 }

@@ -1,17 +1,19 @@
 /**
  * Gives the other nodes of the cluster the content that this one has or is downloading. An answer carries no
  * grant: the node that asks has checked that its caller may have the digest. Only nodes of the cluster may
- * ask, and each proves by its certificate that it is one.
+ * ask, and each proves by its certificate that it is one. A request for an upload is passed on in the same way: the
+ * gateway of the other node has judged the caller.
  */
 import { X509Certificate } from 'node:crypto';
 import { once } from 'node:events';
-import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { IncomingMessage, RequestListener, ServerResponse } from 'node:http';
 import { createServer } from 'node:https';
 import { pipeline } from 'node:stream/promises';
 import { TLSSocket } from 'node:tls';
 import type { Nodes } from '../../cluster/nodes.ts';
 import { drained } from '../../platform/drain.ts';
 import type { Logger } from '../../platform/log.ts';
+import { HOSTED_PATH } from '../../protocol/hosted-api.ts';
 import { type Digest, parseDigest } from '../../registry/digest.ts';
 import type { Fill } from '../pull/fill.ts';
 import type { RecordedContent } from '../store/recorded-content.ts';
@@ -23,14 +25,20 @@ export const CONTENT_PATH = '/content/';
 /** The size of the whole content, if it is known. */
 export const SIZE_HEADER = 'hubgate-size';
 
-export interface PeerServerOptions {
+/** What a node gives to the others. */
+export interface ServedToPeers {
+  readonly content: RecordedContent;
+  /** Returns the download of a digest that is under way. */
+  readonly running: (digest: Digest) => Fill | undefined;
+  /** Answers the requests for uploads that this node has begun; undefined if it hosts nothing. */
+  readonly uploads: RequestListener | undefined;
+}
+
+export interface PeerServerOptions extends ServedToPeers {
   readonly host?: string;
   readonly port: number;
   readonly key: string;
   readonly nodes: Nodes;
-  readonly content: RecordedContent;
-  /** Returns the download of a digest that is under way. */
-  readonly running: (digest: Digest) => Fill | undefined;
   readonly log: Logger;
 }
 
@@ -78,6 +86,8 @@ async function answer(
   const from = Number(searchParams.get('from') ?? 0);
   if (!(request.socket instanceof TLSSocket) || !(await isNode(request.socket, options.nodes)))
     return refuse(response, 403);
+  if (pathname.startsWith(HOSTED_PATH) && options.uploads !== undefined)
+    return options.uploads(request, response);
   if (request.method !== 'GET' || digest === undefined || !Number.isSafeInteger(from) || from < 0)
     return refuse(response, 400);
   await giveContent(response, digest, from, options);

@@ -8,6 +8,7 @@ import { makeDirectory } from '../../platform/make-directory.ts';
 import { FairQueue, type QueueLimits } from '../../platform/scheduling/fair-queue.ts';
 import { runPeriodically } from '../../platform/scheduling/periodic-task.ts';
 import type { Digest } from '../../registry/digest.ts';
+import type { UploadOwner } from '../../registry/upload-id.ts';
 import { Collection } from './collect.ts';
 import type { HostedContent } from './hosted-content.ts';
 import type { HostedDatabase } from './hosted-database.ts';
@@ -26,6 +27,12 @@ import { RetentionPass } from './retention.ts';
 import { SqliteHostedDatabase } from './sqlite-hosted-database.ts';
 import { TagHistory } from './tag-history.ts';
 import { Uploads } from './uploads.ts';
+
+/** What hosting takes from the cluster that this node belongs to. */
+export interface HostedInCluster {
+  /** The end of the ids of the uploads that this node begins. */
+  readonly owner: UploadOwner;
+}
 
 export interface HostedOptions {
   /** The directory of the content. Nothing else is in it. */
@@ -66,6 +73,7 @@ export async function openHosted(
   options: HostedOptions,
   log: Logger,
   clock: Clock = systemClock,
+  cluster?: HostedInCluster,
 ): Promise<Hosted> {
   const { directory, namespaces, limits = UPLOAD_LIMITS } = options;
   const {
@@ -81,7 +89,7 @@ export async function openHosted(
   if (database.failure === undefined) await files.prepare();
   const quotas = new Quotas(namespaces);
   const uploads = stack.use(
-    new Uploads({ database, content: files, quotas, namespaces, limits, clock, log }),
+    new Uploads({ database, content: files, quotas, namespaces, limits, owner: cluster?.owner, clock, log }),
   );
   const locks = new KeyedLock<Digest>();
   const collection = stack.use(

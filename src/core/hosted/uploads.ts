@@ -2,7 +2,7 @@ import type { Clock } from '../../platform/clock.ts';
 import type { Logger } from '../../platform/log.ts';
 import { runPeriodically } from '../../platform/scheduling/periodic-task.ts';
 import type { DigestAlgorithm } from '../../registry/digest.ts';
-import { newUploadId, type UploadId } from '../../registry/upload-id.ts';
+import { newUploadId, type UploadId, type UploadOwner } from '../../registry/upload-id.ts';
 import type { HostedContent } from './hosted-content.ts';
 import type { HostedDatabase } from './hosted-database.ts';
 import type { UploadLimits } from './limits.ts';
@@ -17,6 +17,8 @@ export interface UploadsOptions {
   readonly quotas: Quotas;
   readonly namespaces: readonly NamespaceRules[];
   readonly limits: UploadLimits;
+  /** The end of the ids of all uploads; absent if there is only one node. */
+  readonly owner?: UploadOwner | undefined;
   readonly clock: Clock;
   readonly log: Logger;
 }
@@ -67,7 +69,7 @@ export class Uploads implements AsyncDisposable {
     algorithm: DigestAlgorithm,
     signal: AbortSignal,
   ): Promise<Upload | HostedRefusal> {
-    const { database, content, quotas, limits, clock } = this.#options;
+    const { database, content, quotas, limits, owner, clock } = this.#options;
     const full =
       (await database.read((select) => quotas.whyFull(select, by.repository, 0))) ??
       (await this.#whyNoDisk(0));
@@ -81,7 +83,7 @@ export class Uploads implements AsyncDisposable {
     }
     this.#beginning.push(by);
     try {
-      const id = newUploadId();
+      const id = newUploadId(owner);
       const upload = new Upload({
         ...by,
         id,

@@ -16,10 +16,12 @@ import { MANIFEST_WAIT } from '../hosted/limits.ts';
 import type { PublishedBlob } from '../hosted/push-blob.ts';
 import type { Author } from '../hosted/push-manifest.ts';
 import { type HostedRefusal, refuseWrite } from '../hosted/refusal.ts';
+import type { SendToOwner } from '../hosted/send-to-owner.ts';
 import type { ReceivedBody, Upload } from '../hosted/upload.ts';
 import type { Uploader } from '../hosted/uploads.ts';
 import { MAX_DOCUMENT_SIZE } from '../limits.ts';
 import { closingOf } from './closing.ts';
+import { forwardUpload } from './forward-upload.ts';
 
 /** Opens a blob of a mirrored repository, if the cache has it and the read access reaches it. */
 export type OpenCachedBlob = (
@@ -32,12 +34,30 @@ export interface HostedRouteDependencies {
   readonly hosted: Hosted;
   readonly openCachedBlob: OpenCachedBlob;
   readonly names: UpstreamNames;
+  /** Reaches the uploads of the other nodes; absent if there are none. */
+  readonly sendToOwner?: SendToOwner | undefined;
 }
 
 /** Returns the routes of the writes to hosted repositories, which `protocol/hosted-api.ts` describes. */
 export function hostedRoutes(dependencies: HostedRouteDependencies): Router {
   const router = new Router();
   router.all(/^\/hosted\//, (context) => answerWrite(context, dependencies));
+  return router;
+}
+
+/**
+ * Returns the routes of the uploads that this node has begun, for the other nodes of the cluster. Nothing else can
+ * be written through them, and they lead to no further node.
+ */
+export function ownUploadRoutes({
+  hosted,
+  names,
+}: Pick<HostedRouteDependencies, 'hosted' | 'names'>): Router {
+  const router = new Router();
+  const openCachedBlob: OpenCachedBlob = async () => undefined;
+  router.all(/^\/hosted\/blobs\/uploads\/[0-9a-f]+$/, (context) =>
+    answerWrite(context, { hosted, names, openCachedBlob }),
+  );
   return router;
 }
 
@@ -162,7 +182,7 @@ async function continueUpload(write: Write, id: string): Promise<HostedRefusal |
   const { hosted, context, by, query } = write;
   const parsed = parseUploadId(id);
   const upload = parsed && hosted.uploads.find(parsed, by);
-  if (upload === undefined) return whyOver(write, parsed);
+  if (upload === undefined) return continueElsewhere(write, parsed);
   if (context.method === 'GET') return answerUpload(context, upload, 204);
   const signal = closingOf(context);
   return upload.inTurn(async () => {
@@ -184,6 +204,15 @@ async function continueUpload(write: Write, id: string): Promise<HostedRefusal |
         return refuseWrite('UNSUPPORTED');
     }
   });
+}
+
+/** Continues an upload that another node has begun. */
+async function continueElsewhere(write: Write, id: UploadId | undefined): Promise<HostedRefusal | undefined> {
+  const { context, sendToOwner } = write;
+  const why = whyOver(write, id);
+  if (id === undefined || sendToOwner === undefined || why.error !== 'BLOB_UPLOAD_UNKNOWN') return why;
+  const isForwarded = await forwardUpload(context, (request) => sendToOwner(id, request));
+  return isForwarded ? undefined : why;
 }
 
 function whyOver({ hosted, by }: Write, id: UploadId | undefined): HostedRefusal {

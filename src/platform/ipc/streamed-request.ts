@@ -26,17 +26,27 @@ const PAUSE = 100;
 const NOT_LISTENING: ReadonlySet<string> = new Set(['ECONNREFUSED', 'ENOENT', 'EAGAIN']);
 
 /**
+ * Sends a request to a role that listens on a socket.
+ * @throws PeerUnreachable, or the reason of the signal
+ */
+export function sendStreamed(socket: string, request: StreamedRequest): Promise<IncomingMessage> {
+  return sendStreamedOver(() => connectTo(socketAddress(socket), request.signal), request);
+}
+
+/**
  * Sends a request whose body comes from somebody else, and which can therefore be sent only once. It has a
  * connection of its own, because another one could be closed just then. Resolves when the headers of the
  * response have arrived. If that is before the end of the body, the rest of the body is left unread.
  *
  * @throws PeerUnreachable, or the reason of the signal
  */
-export async function sendStreamed(socket: string, request: StreamedRequest): Promise<IncomingMessage> {
-  const { method, path, headers, body, signal } = request;
+export async function sendStreamedOver(
+  open: () => Promise<Socket>,
+  { method, path, headers, body, signal }: StreamedRequest,
+): Promise<IncomingMessage> {
   signal.throwIfAborted();
   try {
-    const connection = await connectTo(socketAddress(socket), signal);
+    const connection = await open();
     // The other side would close the connection after an early answer, and the answer could be lost.
     const sent = httpRequest({
       ...{ method, path, headers: { ...headers, connection: 'keep-alive' }, signal },

@@ -1,0 +1,92 @@
+/**
+ * Sends the requests of an upload to the node that began it, because its bytes are on the disk of that node. The
+ * end of its id says which node that is, so no question to the database is necessary.
+ */
+import type { IncomingMessage } from 'node:http';
+import { connect, type TLSSocket } from 'node:tls';
+import type { ClusterLimits } from '../../cluster/limits.ts';
+import type { ClusterNode, Nodes } from '../../cluster/nodes.ts';
+import { PeerUnreachable } from '../../platform/ipc/http-client.ts';
+import { type StreamedRequest, sendStreamedOver } from '../../platform/ipc/streamed-request.ts';
+import { type UploadId, type UploadOwner, uploadOwner, uploadOwnerIn } from '../../registry/upload-id.ts';
+import type { SendToOwner } from '../hosted/send-to-owner.ts';
+
+export interface UploadOwnersOptions {
+  readonly nodes: Nodes;
+  /** The key of this node's certificate. */
+  readonly key: string;
+  readonly limits: Pick<ClusterLimits, 'peerAnswer' | 'renewEvery'>;
+}
+
+export class UploadOwners {
+  /** The end of the ids of the uploads that this node begins. */
+  readonly own: UploadOwner;
+  readonly #options: UploadOwnersOptions;
+
+  constructor(options: UploadOwnersOptions) {
+    this.#options = options;
+    this.own = uploadOwner(options.nodes.own.id);
+  }
+
+  /** Resolves to undefined if no other node has the upload: it has ended, or its owner has. */
+  readonly send: SendToOwner = async (id, request) => {
+    const node = this.#uploadOwnerIn(id);
+    if (node === undefined) return undefined;
+    try {
+      return await this.#send(node, request);
+    } catch (error) {
+      // The upload ends with its node, and the client begins again.
+      if (error instanceof PeerUnreachable) return undefined;
+      throw error;
+    }
+  };
+
+  #uploadOwnerIn(id: UploadId): ClusterNode | undefined {
+    const { nodes } = this.#options;
+    return nodes.all.find(
+      (one) => one.id !== nodes.own.id && one.isAlive && uploadOwner(one.id) === uploadOwnerIn(id),
+    );
+  }
+
+  /** Gives up when the node has ended, because the end of an upload may take minutes on a node that is alive. */
+  async #send(node: ClusterNode, request: StreamedRequest): Promise<IncomingMessage> {
+    const { nodes, limits } = this.#options;
+    const gone = new AbortController();
+    const watching = setInterval(() => {
+      const { isAlive, certificate } = nodes.find(node.id) ?? { isAlive: false };
+      if (!isAlive || certificate !== node.certificate)
+        gone.abort(new PeerUnreachable(`${node.id} has ended`));
+    }, limits.renewEvery);
+    try {
+      const signal = AbortSignal.any([request.signal, gone.signal]);
+      return await sendStreamedOver(() => this.#connect(node), { ...request, signal });
+    } finally {
+      clearInterval(watching);
+    }
+  }
+
+  async #connect({ address, certificate }: ClusterNode): Promise<TLSSocket> {
+    const { nodes, key, limits } = this.#options;
+    const { hostname, port } = new URL(`https://${address}`);
+    const connection = connect({
+      host: hostname.replace(/^\[|\]$/g, ''),
+      port: Number(port),
+      ...{ ca: certificate, cert: nodes.own.certificate, key, minVersion: 'TLSv1.3' },
+      // The certificate itself is what is trusted, whatever name it has.
+      checkServerIdentity: () => undefined,
+    });
+    const { promise, resolve, reject } = Promise.withResolvers<void>();
+    connection.once('secureConnect', resolve).once('error', reject);
+    const late = setTimeout(() => reject(new Error('no connection in time')), limits.peerAnswer);
+    try {
+      await promise;
+      return connection;
+    } catch (error) {
+      connection.on('error', () => {}).destroy();
+      throw error;
+    } finally {
+      clearTimeout(late);
+      connection.off('error', reject);
+    }
+  }
+}
