@@ -41,6 +41,13 @@ export const hostedMutants: readonly Mutant[] = [
     tests: PUSH,
   },
   {
+    defence: 'an upload ends when a write to the disk has failed',
+    file: 'src/core/hosted/upload.ts',
+    find: '        await this.#options.failed();\n',
+    replace: '',
+    tests: ['test/core/hosted/failed-write.test.ts'],
+  },
+  {
     defence: 'a chunk has the length of its range',
     file: 'src/core/hosted/upload.ts',
     find: 'const isWhole = length === range.last - range.first + 1;',

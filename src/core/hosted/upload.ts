@@ -33,6 +33,8 @@ export interface UploadOptions {
   readonly lookAtDiskEvery: number;
   /** Reserves space for bytes before they are written. Returns a refusal if there is none. */
   readonly reserve: (bytes: number) => Promise<HostedRefusal | undefined>;
+  /** Ends the upload after a write to the disk that failed. */
+  readonly failed: () => Promise<void>;
   /** Counts bytes that have been written. */
   readonly received: (bytes: number) => void;
   /** Returns why the disk cannot take these bytes too; undefined if it can. */
@@ -123,6 +125,7 @@ export class Upload {
   /**
    * Appends a body. Returns a refusal without reading the body if it does not fit, and a refusal in the
    * middle if there is no space any more. Rejects if the body breaks off; the bytes until then stay.
+   * Also rejects if the disk fails; then the upload is over.
    */
   async append({ body, range, length }: ReceivedBody): Promise<HostedRefusal | undefined> {
     const why = this.#whyUnfit(range, length);
@@ -143,7 +146,13 @@ export class Upload {
       const written = this.handle.writeFile(bytes);
       // Another thread writes them meanwhile.
       this.#hash.update(bytes);
-      await written;
+      try {
+        await written;
+      } catch (error) {
+        // The hash has bytes that the file may lack, so what follows could not match its digest.
+        await this.#options.failed();
+        throw error;
+      }
       this.#offset += bytes.length;
       this.#options.received(bytes.length);
     }

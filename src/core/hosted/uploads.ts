@@ -94,6 +94,7 @@ export class Uploads implements AsyncDisposable {
         maxChunks: limits.chunks,
         lookAtDiskEvery: limits.lookAtDiskEvery,
         whyNoDisk: (bytes) => this.#whyNoDisk(bytes),
+        failed: () => this.end(upload),
         received: (bytes) => this.#count(by.repository, bytes),
         reserve: (bytes) => database.read((select) => quotas.reserve(select, by.repository, bytes)),
       });

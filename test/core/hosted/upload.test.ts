@@ -20,6 +20,7 @@ test('an upload without a known length ends when the disk is nearly full', async
     ...{ begunAt: 0, maxBlob: 2 ** 40, maxChunks: 10, lookAtDiskEvery: 2 * MIB },
     handle: stack.use(await open(path.join(directory, 'upload'), 'wx+')),
     reserve: async () => undefined,
+    failed: async () => {},
     received: (bytes) => {
       free -= bytes;
     },
