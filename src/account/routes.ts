@@ -10,7 +10,7 @@ import { machineAnswer } from './device-grant.ts';
 import { answerDirectoryLogin } from './directory-login.ts';
 import { activityPage } from './pages/activity.ts';
 import { connectPage } from './pages/connect.ts';
-import { loginPage } from './pages/login.ts';
+import { type LoginPage, loginPage } from './pages/login.ts';
 import { messagePage } from './pages/message.ts';
 import { overviewPage } from './pages/overview.ts';
 import { passwordPage } from './pages/password.ts';
@@ -99,10 +99,13 @@ async function showLogin(
   { auth, mirror }: AccountDependencies,
 ): Promise<AccountAnswer> {
   const returnTo = parseReturnTo(query.get('to'));
+  return pageAnswer(loginPage({ host: mirror.host, returnTo, links: await loginLinks(auth) }));
+}
+
+/** Returns a link for each identity provider that people can log in at. */
+async function loginLinks(auth: AccountDependencies['auth']): Promise<LoginPage['links']> {
   const listed = await auth.ask('/login/list', {}, LOGIN_LIST);
-  const names = 'refused' in listed ? [] : listed.value.logins;
-  const links = names.map((name) => ({ name }));
-  return pageAnswer(loginPage({ host: mirror.host, returnTo, links }));
+  return 'refused' in listed ? [] : listed.value.logins.map((name) => ({ name }));
 }
 
 async function logIn(request: AccountRequest, dependencies: AccountDependencies): Promise<AccountAnswer> {
@@ -114,7 +117,8 @@ async function logIn(request: AccountRequest, dependencies: AccountDependencies)
   const answer = await auth.ask('/session', { kind: 'password', name, password, address }, CREATED_SESSION);
   if ('refused' in answer) {
     const reasons = reasonsOf(answer.refused);
-    return pageAnswer(loginPage({ host: mirror.host, returnTo, links: [], reasons, name }), 403);
+    const links = await loginLinks(auth);
+    return pageAnswer(loginPage({ host: mirror.host, returnTo, links, reasons, name }), 403);
   }
   // The browser forgets the former session, so nobody else may use it either.
   const former = await visitOf(request, dependencies);

@@ -72,6 +72,14 @@ test('auth begins no login that leads elsewhere, even if the account page asks f
   }
 });
 
+test('after a wrong password the page still offers the login at the provider', async () => {
+  const browser = new Browser(hubgate);
+  const to = '/account/tokens';
+  const { status, text } = await browser.post('/account/login', { to, name: 'local', password: 'wrong' });
+  assert.equal(status, 403);
+  assert.match(text, /href="\/account\/login\/corp\?to=%2Faccount%2Ftokens">Log in with corp/);
+});
+
 test('the login page leads to the provider, with PKCE and a cookie that comes back', async () => {
   const page = await hubgate.ask('/account/login?to=/account/tokens');
   assert.match(page.body.toString(), /href="\/account\/login\/corp\?to=%2Faccount%2Ftokens"/);
