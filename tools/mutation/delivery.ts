@@ -12,6 +12,13 @@ export const deliveryMutants: readonly Mutant[] = [
     tests: BLOB_TESTS,
   },
   {
+    defence: 'a response of the API has no headers except those of a fixed list',
+    file: 'src/gateway/http/respond.ts',
+    find: 'if (Object.hasOwn(PASSED, name)) ',
+    replace: '',
+    tests: ['test/gateway/respond.test.ts'],
+  },
+  {
     defence: 'a response of the API cannot be sniffed as another type',
     file: 'src/gateway/http/respond.ts',
     find: "'x-content-type-options': 'nosniff'",

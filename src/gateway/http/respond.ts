@@ -1,11 +1,11 @@
-import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { IncomingMessage, OutgoingHttpHeaders, ServerResponse } from 'node:http';
 import { type BearerChallenge, formatChallenge } from '../../registry/challenge.ts';
 import { ERRORS, type ErrorName, errorBody } from '../../registry/error.ts';
 import { endEarly } from './early-refusal.ts';
 
 /**
- * The only headers that a response of `/v2/` can carry, besides Node's own for the connection. All other
- * headers of an upstream or of the core are dropped here.
+ * The only headers that a response of `/v2/` can carry, besides Node's own for the connection and the constant
+ * ones of `respond`. All other headers of an upstream or of the core are dropped here.
  */
 export type ResponseHeaders = {
   readonly 'accept-ranges'?: 'bytes';
@@ -19,12 +19,35 @@ export type ResponseHeaders = {
   readonly etag?: string;
   readonly link?: string;
   readonly location?: string;
+  readonly 'oci-filters-applied'?: string;
   readonly 'oci-subject'?: string;
   readonly 'oci-tag'?: string[];
   readonly range?: string;
   readonly 'retry-after'?: string;
   readonly warning?: string;
   readonly 'www-authenticate'?: string;
+};
+
+/** The type does not keep out a header that comes with a spread, so its names are also data. */
+const PASSED: Readonly<Record<keyof ResponseHeaders, true>> = {
+  'accept-ranges': true,
+  age: true,
+  allow: true,
+  'content-length': true,
+  'content-range': true,
+  'content-type': true,
+  'docker-content-digest': true,
+  'docker-upload-uuid': true,
+  etag: true,
+  link: true,
+  location: true,
+  'oci-filters-applied': true,
+  'oci-subject': true,
+  'oci-tag': true,
+  range: true,
+  'retry-after': true,
+  warning: true,
+  'www-authenticate': true,
 };
 
 export interface RefusedResponse {
@@ -39,12 +62,17 @@ export interface RefusedResponse {
 }
 
 export function respond(response: ServerResponse, status: number, headers: ResponseHeaders): void {
-  // No current client needs the API version, but old ones conclude from its absence that this is a registry
-  // of version 1.
-  response.writeHead(status, { 'docker-distribution-api-version': 'registry/2.0', ...STANDARD, ...headers });
+  const sent: OutgoingHttpHeaders = { ...STANDARD };
+  for (const [name, value] of Object.entries(headers)) if (Object.hasOwn(PASSED, name)) sent[name] = value;
+  response.writeHead(status, sent);
 }
 
-const STANDARD = { 'x-content-type-options': 'nosniff' };
+const STANDARD = {
+  // No current client needs the API version, but old ones conclude from its absence that this is a registry
+  // of version 1.
+  'docker-distribution-api-version': 'registry/2.0',
+  'x-content-type-options': 'nosniff',
+};
 
 /**
  * The longest time in seconds that a client is asked to wait. Podman waits that long up to 20 times before it
