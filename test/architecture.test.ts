@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { globSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { test } from 'node:test';
+import { BUDGET_FILE, INDEX_FILE } from '../src/core/store/layout.ts';
 
 const ROOT = path.join(import.meta.dirname, '..');
 
@@ -136,6 +137,15 @@ test('in the core, only the stores know where their content is', () => {
   for (const file of FILES.filter((one) => moduleOf(one) === 'core' && !stores.test(one))) {
     const imports = importsOf(file).map((specifier) => path.join(path.dirname(file), specifier));
     for (const place of places) assert.ok(!imports.includes(place), `${file} must not import ${place}`);
+  }
+});
+
+test('the files of the cache are named in its layout only', () => {
+  const named = new RegExp(`['"\`/](?:${[INDEX_FILE, BUDGET_FILE].join('|')}|blobs/sha\\d+)\\b`);
+  const layouts = ['src/core/store/layout.ts', 'src/core/hosted/layout.ts'];
+  for (const file of FILES.filter((one) => !layouts.includes(one))) {
+    const code = readFileSync(path.join(ROOT, file), 'utf8').replace(/^\s*(?:\/?\*|\/\/).*$/gm, '');
+    assert.doesNotMatch(code, named, file);
   }
 });
 

@@ -2,6 +2,7 @@ import { formatSubject, readSubject } from '../access/subject.ts';
 import type { Environment } from '../config/environment.ts';
 import { pathsIn } from '../config/home.ts';
 import { hostedNames } from '../config/hosted.ts';
+import { RECENT_PULL_TTL } from '../core/limits.ts';
 import { loadOrPrint } from '../launch/load.ts';
 import { type ExitCode, printLine, type Terminal } from '../launch/terminal.ts';
 import { systemClock } from '../platform/clock.ts';
@@ -34,15 +35,15 @@ export interface ShowAuditOptions {
 
 interface AuditEntry {
   readonly text: string;
-  readonly read: StoredAuditLine | StoredAuditCount;
+  readonly line: StoredAuditLine | StoredAuditCount;
 }
 
 interface AuditFilter {
   /** The beginning and the end of the period, in milliseconds since the epoch. The end itself is excluded. */
   readonly from: number;
   readonly to: number;
-  /** `pulls` has the ids of the pulls of which a line was already wanted. */
-  readonly filter: (line: StoredAuditLine | StoredAuditCount, pulls: ReadonlySet<string>) => boolean;
+  /** `operations` has the ids of the pulls and pushes of which a line was already wanted. */
+  readonly filter: (line: StoredAuditLine | StoredAuditCount, operations: ReadonlySet<string>) => boolean;
 }
 
 /**
@@ -91,28 +92,28 @@ async function* printed(
   if (json) {
     for await (const { text } of lines) yield text;
   } else if (requests) {
-    for await (const { read } of lines)
-      yield isAuditCount(read) ? writeCounted(read) : writeSummary(summaryOf(read));
+    for await (const { line } of lines)
+      yield isAuditCount(line) ? formatMissing(line) : formatSummary(summaryOf(line));
   } else {
     yield* summaries(lines);
   }
 }
 
 async function* wantedLines(file: string, { from, to, filter }: AuditFilter): AsyncGenerator<AuditEntry> {
-  const pulls = new Set<string>();
+  const operations = new Set<string>();
   for await (const entry of inOrderOfTime(linesBetween(file, from, to))) {
-    const { read } = entry;
-    if (!filter(read, pulls)) continue;
-    const id = idOf(read);
-    if (id !== undefined) pulls.add(id);
+    const { line } = entry;
+    if (!filter(line, operations)) continue;
+    const id = idOf(line);
+    if (id !== undefined) operations.add(id);
     yield entry;
   }
 }
 
 async function* linesBetween(file: string, from: number, to: number): AsyncGenerator<AuditEntry> {
   for await (const text of auditedLines(file, from)) {
-    const read = parseAuditLine(text);
-    if (read !== undefined && isBetween(read.time, from, to)) yield { text, read };
+    const line = parseAuditLine(text);
+    if (line !== undefined && isBetween(line.time, from, to)) yield { text, line };
   }
 }
 
@@ -140,14 +141,15 @@ function filterOf(
   ].flat();
   if (from === undefined || to === undefined || wrong.length > 0) return { wrong };
   return {
-    ...{ from, to },
-    filter: (line, pulls) => {
+    from,
+    to,
+    filter: (line, operations) => {
       if (isAuditCount(line)) return isCountWanted(line, options);
       return (
         (who === undefined || line.subject === formatSubject(who) || line.subject === subject) &&
         (image === undefined || line.repository === image.repository.name) &&
         // Only the first request of a pull names its tag.
-        (image?.tag === undefined || line.tag === image.tag || pulls.has(idOf(line) ?? '')) &&
+        (image?.tag === undefined || line.tag === image.tag || operations.has(idOf(line) ?? '')) &&
         (action === undefined || line.action === action) &&
         (!denied || line.decision === 'deny')
       );
@@ -185,46 +187,43 @@ interface Summary {
   readonly quotas: Set<string>;
 }
 
-/** The time in milliseconds after which a pull gets no more requests, because the core forgets it. */
-const PULL_ENDS_AFTER = 30 * 60_000;
-
 /**
- * Yields one summary for each pull, in the order in which the pulls began. Only the pulls that are under way
- * are in memory.
+ * Yields one summary for each pull and push, in the order in which they began. Only those that are under way
+ * are in memory: the core gives no more requests to one that it has forgotten.
  */
 async function* summaries(lines: AsyncIterable<AuditEntry>): AsyncGenerator<string> {
-  const open = new Map<unknown, Summary | CountedThen>();
-  for await (const { read } of lines) {
-    const ended = Date.parse(read.time);
+  const open = new Map<unknown, Summary | MissingLines>();
+  for await (const { line } of lines) {
+    const ended = Date.parse(line.time);
     for (const [key, one] of open) {
-      if (ended - one.ended < PULL_ENDS_AFTER) break;
+      if (ended - one.ended < RECENT_PULL_TTL) break;
       open.delete(key);
-      yield writeOne(one);
+      yield formatEntry(one);
     }
-    if (isAuditCount(read)) open.set(read, { ended, counted: read });
-    else take(read, open);
+    if (isAuditCount(line)) open.set(line, { ended, counted: line });
+    else take(line, open);
   }
-  for (const one of open.values()) yield writeOne(one);
+  for (const one of open.values()) yield formatEntry(one);
 }
 
 /** A count of missing lines, which is printed at its place among the pulls. */
-interface CountedThen {
+interface MissingLines {
   readonly ended: number;
   readonly counted: StoredAuditCount;
 }
 
-function take(line: StoredAuditLine, open: Map<unknown, Summary | CountedThen>): void {
+function take(line: StoredAuditLine, open: Map<unknown, Summary | MissingLines>): void {
   const id = idOf(line);
   const known = id === undefined ? undefined : open.get(id);
   if (known === undefined || 'counted' in known) open.set(id ?? line, summaryOf(line));
   else add(known, summaryOf(line));
 }
 
-function writeOne(one: Summary | CountedThen): string {
-  return 'counted' in one ? writeCounted(one.counted) : writeSummary(one);
+function formatEntry(one: Summary | MissingLines): string {
+  return 'counted' in one ? formatMissing(one.counted) : formatSummary(one);
 }
 
-function writeCounted({ time, action, address, count, since }: StoredAuditCount): string {
+function formatMissing({ time, action, address, count, since }: StoredAuditCount): string {
   const what =
     action === 'lost'
       ? `${count} lines could not be written`
@@ -282,7 +281,7 @@ function add(to: Summary, next: Summary): void {
   for (const quota of next.quotas) to.quotas.add(quota);
 }
 
-function writeSummary({
+function formatSummary({
   first,
   requests,
   began,
@@ -305,7 +304,7 @@ function writeSummary({
     cost && `${cost.upstreamRequests} upstream`,
     cost && cost.countedPulls > 0 && `${cost.countedPulls} counted`,
     ...quotas,
-    writeDuration(ended - began),
+    formatDuration(ended - began),
   ].filter(Boolean);
   const cells = [time, decision, String(status), subject, address, action, imageOf(first)];
   return formatRow([...cells, details.join('  ')], WIDTHS);
@@ -339,6 +338,6 @@ function imageOf({ repository, tag, digest }: StoredAuditLine): string {
   return digest === undefined ? repository : `${repository}@${digest}`;
 }
 
-function writeDuration(milliseconds: number): string {
+function formatDuration(milliseconds: number): string {
   return milliseconds < 1000 ? `${milliseconds} ms` : `${(milliseconds / 1000).toFixed(1)} s`;
 }

@@ -5,12 +5,12 @@
 const LATEST = 10_000;
 
 /** Puts entries in the order of their times. Only the entries of the last seconds are in memory. */
-export async function* inOrderOfTime<Entry extends { readonly read: { readonly time: string } }>(
+export async function* inOrderOfTime<Entry extends { readonly line: { readonly time: string } }>(
   entries: AsyncIterable<Entry>,
 ): AsyncGenerator<Entry> {
   const held: { readonly at: number; readonly entry: Entry }[] = [];
   for await (const entry of entries) {
-    const at = Date.parse(entry.read.time);
+    const at = Date.parse(entry.line.time);
     // Nearly all entries belong at the end.
     held.splice(held.findLastIndex((one) => one.at <= at) + 1, 0, { at, entry });
     const newest = held.at(-1)?.at ?? at;

@@ -153,7 +153,10 @@ export const DOCUMENT_BOUNDS: JsonBounds = { depth: 32, nodes: 30_000, elements:
 /** The milliseconds after which an interrupted fill is no longer resumed. */
 export const KEEP_PARTIAL_FOR = 24 * 60 * 60_000;
 
-/** The milliseconds without a request after which a pull counts as ended. Large layers take their time. */
+/**
+ * The milliseconds without a request after which a pull or a push counts as ended. Large layers take their
+ * time.
+ */
 export const RECENT_PULL_TTL = 30 * 60_000;
 
 /** The rules by which eviction empties the cache. */

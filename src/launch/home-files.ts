@@ -4,6 +4,7 @@ import path from 'node:path';
 import { directoryOf } from '../access/load-policy.ts';
 import { type Config, passwordFilesOf } from '../config/config.ts';
 import { type HomePaths, ROLES, type Role } from '../config/home.ts';
+import { INDEX_FILE } from '../core/store/layout.ts';
 import type { Fault } from '../platform/fault.ts';
 import { trustedIds, untrustedFault } from '../platform/file-owner.ts';
 import { whyTooLong } from '../platform/ipc/unix-socket.ts';
@@ -61,7 +62,7 @@ async function inaccessible(
   { role }: FilesScope,
 ): Promise<Fault[]> {
   const own: Readonly<Record<Role, readonly string[]>> = {
-    core: [paths.runtime.core, cache.directory, path.join(cache.directory, 'index.db')],
+    core: [paths.runtime.core, cache.directory, path.join(cache.directory, INDEX_FILE)],
     auth: [paths.runtime.auth, path.dirname(paths.authState)],
     account: [paths.runtime.account],
     gateway: [paths.runtime.gateway, path.dirname(log.audit), log.audit],

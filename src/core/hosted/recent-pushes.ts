@@ -1,13 +1,12 @@
 import type { Clock } from '../../platform/clock.ts';
 import { ExpiringCache } from '../../platform/expiring-cache.ts';
 import { RandomIds } from '../../platform/random-ids.ts';
+import { RECENT_PULL_TTL } from '../limits.ts';
 
 /** The bytes of a push's id. */
 const ID_BYTES = 8;
 /** The most pairs of a caller and a repository. */
 const MAX_PUSHES = 5_000;
-/** The milliseconds without a request after which a push counts as ended. Large layers take their time. */
-const ENDS_AFTER = 30 * 60_000;
 
 /**
  * Determines which requests belong to one push: those of one caller to one repository, until the one that sets a
@@ -26,7 +25,7 @@ export class RecentPushes {
   of(caller: string, repository: string): string {
     const key = `${caller} ${repository}`;
     const push = this.#pushes.get(key) ?? { id: this.#ids.next() };
-    this.#pushes.set(key, push, ENDS_AFTER);
+    this.#pushes.set(key, push, RECENT_PULL_TTL);
     return push.id;
   }
 
