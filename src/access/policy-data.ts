@@ -15,7 +15,10 @@ export const RULE_DATA = z.object({
   source: z.string(),
   line: z.int(),
   column: z.int().optional(),
-  /** Patterns over canonical names. */
+  /**
+   * Patterns over canonical names, whatever the action of the rule is. The field has the name of the first
+   * action because earlier versions wrote it into their copies of the policy.
+   */
   pull: z.array(z.string()).readonly(),
   /** Subjects as in the file: `ana`, `group:platform`, `cert:prod-*`, `authenticated`. */
   to: z.array(z.string()).readonly(),

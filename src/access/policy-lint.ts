@@ -105,8 +105,7 @@ function isFederated(who: string): boolean {
  * Returns the denies that may cover the rule, in the order of the files. They match some of its repositories
  * and some of its subjects.
  */
-function deniesNear({ pull, to }: Rule, { patterns, subjects }: Policy): Rule[] {
-  const [pattern] = pull;
+function deniesNear({ patterns: [pattern], to }: Rule, { patterns, subjects }: Policy): Rule[] {
   const [who] = to;
   if (pattern === undefined || who === undefined) return [];
   const keys = subjects.keysOfAny(who.text);
@@ -135,10 +134,10 @@ function warningOf({ called, place: { source, line, column } }: SubjectEntry, me
   return { source, line, ...(column !== undefined && { column }), message: `${called} ${message}` };
 }
 
-function covers({ pull, data: deny }: Rule, { data: rule }: Rule, policy: Policy): boolean {
+function covers({ patterns, data: deny }: Rule, { data: rule }: Rule, policy: Policy): boolean {
   return (
     coversAction(deny, rule) &&
-    rule.pull.every((pattern) => pull.some((wider) => coversPattern(wider, pattern))) &&
+    rule.pull.every((pattern) => patterns.some((wider) => coversPattern(wider, pattern))) &&
     rule.to.every((who) => coversSubject(deny.to, who, groupsIn(policy))) &&
     (deny.from === undefined || isSame(deny.from, rule.from)) &&
     // A pull by digest is granted by an allow of some tags, but is not refused by a deny of some tags.

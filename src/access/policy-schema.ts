@@ -81,7 +81,7 @@ export const ALLOW_RULE = section(
     private: z
       .boolean('true or false')
       .optional()
-      .describe('true: also repositories that only the service account can read.'),
+      .describe('true: also repositories that only the upstream account can read.'),
   },
   OTHER_RULE_KEYS,
 ).refine(namesAction, missingAction(PATTERN_WORDS));

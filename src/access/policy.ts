@@ -67,7 +67,7 @@ export function* compilePolicyInSteps(data: PolicyData): Generator<void, Policy>
   for (const ranked of RANKS) {
     for (const rule of rules) {
       if (rank(rule.data) !== ranked) continue;
-      for (const pattern of rule.pull) patterns.getOrMake(pattern).add({ rule, pattern });
+      for (const pattern of rule.patterns) patterns.getOrMake(pattern).add({ rule, pattern });
       yield;
     }
   }
@@ -78,7 +78,7 @@ function compileRule(data: RuleData, precedence: number, subjects: SubjectPatter
   return {
     data,
     precedence,
-    pull: data.pull.map(compilePattern),
+    patterns: data.pull.map(compilePattern),
     to: data.to.map((text) => subjects.compile(text)),
     ...(data.from && { from: networkOf(data.from) }),
     ...(data.tags && { tags: data.tags.map(compilePattern) }),
@@ -186,7 +186,7 @@ export function unmet(rule: Rule, question: AccessQuestion): readonly Condition[
 }
 
 function reaches(rule: Rule, { repository, subject }: AccessQuestion): boolean {
-  return rule.pull.some((pattern) => reachesRepository(rule, pattern, repository, nameOf(subject)));
+  return rule.patterns.some((pattern) => reachesRepository(rule, pattern, repository, nameOf(subject)));
 }
 
 /** An allow reaches a hosted repository only if it names the namespace: `everything` is what is mirrored. */

@@ -8,7 +8,8 @@ export interface Rule {
   readonly data: RuleData;
   /** The rule with the lowest precedence of all that match decides. */
   readonly precedence: number;
-  readonly pull: readonly Pattern[];
+  /** The repositories that the rule is about, whatever its action is. */
+  readonly patterns: readonly Pattern[];
   readonly to: readonly SubjectPattern[];
   readonly from?: Network;
   readonly tags?: readonly Pattern[];

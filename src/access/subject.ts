@@ -4,6 +4,8 @@
  * - `account`: by the name alone. These kinds share one namespace, and `${user}` stands for the name.
  * - `pattern`: by the kind, a colon and a pattern of names.
  * - `federated`: in the same way, but the pattern must fit the subjects of a configured federation.
+ *
+ * More than the names depends on the kind: only a `user` has groups of a directory and remembered logins.
  */
 export const SUBJECT_KINDS = {
   user: 'account',

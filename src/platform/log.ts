@@ -77,7 +77,7 @@ function prettyOn(output: ReturnType<typeof openStandardOutput>) {
     // The time zone is that of the other format, and of the audit log.
     translateTime: "UTC:yyyy-mm-dd'T'HH:MM:ss'Z'",
     ignore: 'pid,hostname',
-    // `writeText` decides what a line contains, and in which order.
+    // `formatText` decides what a line contains, and in which order.
     hideObject: true,
     messageFormat: formatText,
   });
@@ -114,7 +114,7 @@ export function serializeError(thrown: unknown, causes = MOST_CAUSES): LoggedErr
   };
 }
 
-/** The fields that `writeText` does not print as `name=value`. */
+/** The fields that `formatText` does not print as `name=value`. */
 const ELSEWHERE: ReadonlySet<string> = new Set(['level', 'time', 'process', 'msg']);
 
 /**

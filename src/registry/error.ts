@@ -1,6 +1,8 @@
 /**
- * Every refusal that Hubgate can give, with its status, its code (OCI distribution spec, "Error Codes") and
- * its message. The message never depends on whether anything exists: a refused and a missing repository look
+ * Every refusal that Hubgate can give, with its status, its code and its message. The codes are those of the
+ * OCI distribution spec ("Error Codes"), and `UNKNOWN`, `UNAVAILABLE`, `TAG_INVALID` and `RANGE_INVALID` are
+ * those that distribution's package `errcode` adds. A 401 with `DENIED` makes the client ask for a token with
+ * more scope. The message never depends on whether anything exists: a refused and a missing repository look
  * alike.
  */
 export const ERRORS = {

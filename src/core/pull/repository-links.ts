@@ -4,7 +4,7 @@
  * nowhere else.
  *
  * For public read access the core asks anonymously, so that only content which everybody can read is
- * confirmed, whatever the service account can read. For such access a missing and a private repository take
+ * confirmed, whatever the account at the upstream can read. For such access a missing and a private repository take
  * the same steps to the same answer. See docs/decisions/0008 for what a denial means.
  */
 import type { Clock } from '../../platform/clock.ts';
@@ -131,7 +131,7 @@ export class RepositoryLinks {
   readonly #options: RepositoryLinksOptions;
   readonly #confirming = new SingleFlight<ConfirmedLink>(isOverBudget);
   readonly #reviewing = new SingleFlight<UpstreamResult<unknown>>();
-  /** The repositories about which the registry itself has answered the service account. */
+  /** The repositories about which the registry itself has answered the account that Hubgate has there. */
   readonly #answered: ExpiringCache<Repository>;
 
   constructor(options: RepositoryLinksOptions) {

@@ -136,7 +136,7 @@ export type Link = LinkFacts &
 
 interface LinkFacts {
   /**
-   * True if the upstream has confirmed it to anonymous. An answer to the service account never revokes that.
+   * True if the upstream has confirmed it to anonymous. An answer to an account never revokes that.
    */
   readonly public?: boolean;
   /** The time when the upstream was last asked about it, in milliseconds since the epoch. */

@@ -25,7 +25,7 @@ const NO_COST: UpstreamCost = { upstreamRequests: 0, countedPulls: 0 };
 
 type CachedManifest = CoreAnswer & { readonly kind: 'manifest' };
 /** The routes whose answers are cached. */
-type CachedAnswer = RepositoryRoute & { readonly kind: 'manifest' | 'blob' };
+type CacheableRoute = RepositoryRoute & { readonly kind: 'manifest' | 'blob' };
 
 /** Caches the small answers of a core for their max age, because a request costs more than its answer. */
 export async function cacheAnswers(
@@ -87,7 +87,7 @@ class CachingCoreClient implements CoreClient {
     return { ...cached, accounting: { pull: this.#report(route, options, cached), cost: NO_COST } };
   }
 
-  async #ask(key: string, route: CachedAnswer, options: PullOptions): Promise<CoreAnswer> {
+  async #ask(key: string, route: CacheableRoute, options: PullOptions): Promise<CoreAnswer> {
     const { promise, resolve } = Promise.withResolvers<'answered' | 'given up'>();
     const late = setTimeout(resolve, ANSWER_CACHE.joinFor, 'answered');
     this.#asking.set(key, promise);
@@ -138,7 +138,7 @@ class CachingCoreClient implements CoreClient {
 
   /** Reports a cache hit. Resolves to the id of the pull that it belongs to. */
   #report(
-    route: CachedAnswer,
+    route: CacheableRoute,
     { method, caller = '' }: PullOptions,
     answer: CoreAnswer,
   ): Promise<string | undefined> {

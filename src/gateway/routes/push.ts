@@ -84,17 +84,17 @@ function forwardToCore(dependencies: V2Dependencies): V2Step {
     const { sendWrite } = dependencies;
     if (target === undefined || sendWrite === undefined) return next();
     context.respond = false;
-    using allowed = recheckAccess(req, authentication, {
+    using rights = recheckAccess(req, authentication, {
       credentials: dependencies.credentials,
       isAllowed: () => decideWrite(write, dependencies).kind === 'granted',
     });
     // A client that waits for permission to send has not been refused until now.
     if (hasBody(req) && req.headers.expect !== undefined) res.writeContinue();
     try {
-      const answer = await sendWrite(hostedWrite(write, allowed.signal, dependencies));
+      const answer = await sendWrite(hostedWrite(write, rights.signal, dependencies));
       state.written = sendAnswer(req, res, target, answer, dependencies);
     } catch (error) {
-      state.written = answerFailure(req, res, error, allowed.signal, dependencies);
+      state.written = answerFailure(req, res, error, rights.signal, dependencies);
     }
   };
 }
@@ -102,12 +102,17 @@ function forwardToCore(dependencies: V2Dependencies): V2Step {
 function hostedWrite(write: Write, signal: AbortSignal, dependencies: V2Dependencies): HostedWrite {
   const { request, authentication, target } = write;
   return {
-    ...{ method: target.method, repository: target.route.repository, resource: writtenResource(target) },
-    ...{ subjectKey: subjectKeyOf(write), caller: dependencies.callerOf(write) },
+    method: target.method,
+    repository: target.route.repository,
+    resource: writtenResource(target),
+    subjectKey: subjectKeyOf(write),
+    caller: dependencies.callerOf(write),
     subject: authentication.kind === 'authenticated' ? formatSubject(authentication.subject) : '',
     credential: authentication.kind === 'authenticated' ? authentication.credential : '',
     from: readableSource(write, dependencies),
-    ...{ request, hasBody: hasBody(request), signal },
+    request,
+    hasBody: hasBody(request),
+    signal,
   };
 }
 
@@ -162,12 +167,12 @@ function answerFailure(
   request: IncomingMessage,
   response: ServerResponse,
   error: unknown,
-  allowed: AbortSignal,
+  revoked: AbortSignal,
   { log }: V2Dependencies,
 ): WriteResult {
   const { status } = ERRORS.UNAVAILABLE;
   if (request.signal.aborted) return { status };
-  if (allowed.aborted) {
+  if (revoked.aborted) {
     refuseUnread(request, response, { error: 'DENIED', message: WITHDRAWN });
     return { status: ERRORS.DENIED.status };
   }

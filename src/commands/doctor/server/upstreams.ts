@@ -33,7 +33,7 @@ const CORE_DEADLINE = 10_000;
 export function upstreamChecks(server: ExaminedServer): readonly Check[] {
   const { coreUrl, egress } = server.config;
   const proxy = describeEgress(egress);
-  if (coreUrl !== undefined) return [{ name: 'core', look: () => isCoreThere(new URL(coreUrl)) }];
+  if (coreUrl !== undefined) return [{ name: 'core', look: () => checkCore(new URL(coreUrl)) }];
   let examined: Promise<readonly Examined[]> | undefined;
   const each = (name: string, find: (upstream: Examined) => readonly Finding[], said = ''): Check => ({
     name,
@@ -46,12 +46,12 @@ export function upstreamChecks(server: ExaminedServer): readonly Check[] {
   const reached = (find: (upstream: Examined) => readonly Finding[]) => (upstream: Examined) =>
     upstream.trouble === null ? find(upstream) : [];
   return [
-    each('upstreams', (one) => isReachable(one, proxy), proxy && `by the proxy ${proxy}`),
-    each('credentials', reached(areAccepted)),
-    each('read-only credentials', reached(areReadOnly)),
-    each('quota', reached(isQuotaLeft)),
+    each('upstreams', (one) => checkReachability(one, proxy), proxy && `by the proxy ${proxy}`),
+    each('credentials', reached(checkCredentials)),
+    each('read-only credentials', reached(checkPushRights)),
+    each('quota', reached(checkQuota)),
     { name: 'limits', look: () => budget(server) },
-    each('clock', isClockRight),
+    each('clock', checkClock),
   ];
 }
 
@@ -93,7 +93,7 @@ async function examineHere({ config, clock }: ExaminedServer): Promise<readonly 
   );
 }
 
-async function isCoreThere(url: URL): Promise<Looked> {
+async function checkCore(url: URL): Promise<Looked> {
   await using client = openUrlClient(url);
   try {
     const { statusCode: status, body } = await client.request({
@@ -113,7 +113,7 @@ async function isCoreThere(url: URL): Promise<Looked> {
   }
 }
 
-function isReachable({ host, trouble }: Examined, proxy: string): Finding[] {
+function checkReachability({ host, trouble }: Examined, proxy: string): Finding[] {
   if (trouble === null) return [];
   const mend = `${fixFor(host, trouble, proxy)}; what is cached goes on being served`;
   return [wrong(`upstream ${host}`, `cannot be reached: ${trouble}`, mend)];
@@ -139,7 +139,7 @@ function credentialsIn({ accounts, ...upstream }: Examined) {
   });
 }
 
-function areAccepted(upstream: Examined): Finding[] {
+function checkCredentials(upstream: Examined): Finding[] {
   return credentialsIn(upstream).flatMap(({ host, credential, it, key }) => {
     if (credential !== 'refused') return [];
     const place =
@@ -149,7 +149,7 @@ function areAccepted(upstream: Examined): Finding[] {
   });
 }
 
-function areReadOnly(upstream: Examined): Finding[] {
+function checkPushRights(upstream: Examined): Finding[] {
   return credentialsIn(upstream).flatMap(({ host, credential, mayPush, it }) => {
     if (credential !== 'accepted' || mayPush === false) return [];
     if (mayPush === null) {
@@ -161,7 +161,7 @@ function areReadOnly(upstream: Examined): Finding[] {
   });
 }
 
-function isQuotaLeft({ host, quota, hasCredential }: Examined): Finding[] {
+function checkQuota({ host, quota, hasCredential }: Examined): Finding[] {
   if (quota === null || quota.remaining > quota.limit * LITTLE) return [];
   const hours = Math.round(quota.window / 360) / 10;
   const what = `has ${quota.remaining} of ${quota.limit} pulls left in ${hours} h${quota.source === undefined ? '' : `, for ${quota.source}`}`;
@@ -171,7 +171,7 @@ function isQuotaLeft({ host, quota, hasCredential }: Examined): Finding[] {
   return [wrong(`upstream ${host}`, what, mend)];
 }
 
-function isClockRight({ host, ahead }: Examined): Finding[] {
+function checkClock({ host, ahead }: Examined): Finding[] {
   if (ahead === null || Math.abs(ahead) <= SKEW) return [];
   const seconds = Math.round(Math.abs(ahead) / 1000);
   const mend = 'set this machine’s clock by NTP: tokens and certificates are judged by it';
