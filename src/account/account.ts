@@ -9,10 +9,11 @@ import { PeerUnreachable } from '../platform/ipc/http-client.ts';
 import { serveOnSocket } from '../platform/ipc/unix-socket.ts';
 import type { Logger } from '../platform/log.ts';
 import { FairQueue } from '../platform/scheduling/fair-queue.ts';
+import { AUDIT_HEADER } from '../protocol/account-audit.ts';
 import { readAccountRequest } from './account-request.ts';
 import { readActivity } from './activity.ts';
 import { type AccountAnswer, pageAnswer } from './answer.ts';
-import { openAccountAuthClient } from './auth-client.ts';
+import { type OpenedAuthClient, openAccountAuthClient } from './auth-client.ts';
 import { ACTIVITY, AUTH_DEADLINE } from './limits.ts';
 import { messagePage } from './pages/message.ts';
 import { answerAccount } from './routes.ts';
@@ -36,7 +37,7 @@ export async function startAccount(options: AccountPageOptions): Promise<AsyncDi
   const auth = stack.use(openAccountAuthClient(authSocket));
   const { concurrent, waiting } = ACTIVITY;
   const turns = new FairQueue({ concurrent, concurrentEach: 1, waiting, waitingEach: 2 });
-  const dependencies: AccountDependencies = {
+  const dependencies: RoleDependencies = {
     ...{ auth, mirror, clock },
     readActivity: (request) =>
       turns.run(request.subject, { deadline: AUTH_DEADLINE }, () => readActivity({ file, ...request })),
@@ -46,18 +47,24 @@ export async function startAccount(options: AccountPageOptions): Promise<AsyncDi
   return { [Symbol.asyncDispose]: () => running.disposeAsync() };
 }
 
-function answering(dependencies: AccountDependencies, log: Logger): RequestListener {
+type RoleDependencies = Omit<AccountDependencies, 'auth'> & { readonly auth: OpenedAuthClient };
+
+function answering({ auth, ...dependencies }: RoleDependencies, log: Logger): RequestListener {
   const { host } = dependencies.mirror;
-  const answer = async (incoming: Parameters<RequestListener>[0]): Promise<AccountAnswer> => {
+  const answer = async (
+    incoming: Parameters<RequestListener>[0],
+    decisions: string[],
+  ): Promise<AccountAnswer> => {
     const request = await readAccountRequest(incoming);
     return request === undefined
       ? pageAnswer(messagePage({ title: 'Too long', host }, ['This request is too long.']), 413)
-      : answerAccount(request, dependencies);
+      : answerAccount(request, { ...dependencies, auth: auth.forRequest(decisions) });
   };
   return (request, response) => {
-    answer(request)
+    const decisions: string[] = [];
+    answer(request, decisions)
       .catch((error: unknown) => failure(error, host, log))
-      .then((answered) => send(response, answered))
+      .then((answered) => send(response, answered, decisions))
       .catch((error: unknown) => {
         log.error({ err: error }, 'the account page failed');
         response.destroy();
@@ -76,12 +83,15 @@ function failure(error: unknown, host: string, log: Logger): AccountAnswer {
 function send(
   response: ServerResponse,
   { status, type, body = '', location, cookies = [] }: AccountAnswer,
+  decisions: readonly string[],
 ): void {
   response.writeHead(status, {
     'content-length': Buffer.byteLength(body),
     ...(type && { 'content-type': type }),
     ...(location && { location }),
     ...(cookies.length > 0 && { 'set-cookie': [...cookies] }),
+    // They are recorded even if the page could not be made.
+    ...(decisions.length > 0 && { [AUDIT_HEADER]: decisions.join(', ') }),
   });
   response.end(body);
 }

@@ -2,6 +2,7 @@ import type { z } from 'zod';
 import { askPeer, parseAnswer } from '../platform/ipc/ask-peer.ts';
 import { type HttpClient, openSocketClient } from '../platform/ipc/http-client.ts';
 import { ACCOUNT_REFUSAL, type AccountRefusal } from '../protocol/account-api.ts';
+import { AUDIT_HEADER } from '../protocol/account-audit.ts';
 import { AUTH_DEADLINE } from './limits.ts';
 
 const PEER = 'auth';
@@ -11,7 +12,7 @@ const REFUSED = 400;
 
 export type AuthAnswer<T, Refusal = AccountRefusal> = { readonly value: T } | { readonly refused: Refusal };
 
-export interface AccountAuthClient extends AsyncDisposable {
+export interface AccountAuthClient {
   /**
    * @throws PeerUnreachable if auth does not answer
    * @throws PeerFailed if auth answers that it failed
@@ -29,14 +30,30 @@ export interface AccountAuthClient extends AsyncDisposable {
   ): Promise<AuthAnswer<z.output<Schema>, z.output<Refusal>>>;
 }
 
-export function openAccountAuthClient(socket: string): AccountAuthClient {
+export interface OpenedAuthClient extends AsyncDisposable {
+  /**
+   * Returns a client for one request of a browser. What auth decides in it is added to `decisions`, as the words that
+   * a gateway reads.
+   */
+  forRequest(decisions: string[]): AccountAuthClient;
+}
+
+export function openAccountAuthClient(socket: string): OpenedAuthClient {
   const http: HttpClient = openSocketClient(socket);
+  return {
+    forRequest: (decisions) => clientFor(http, decisions),
+    [Symbol.asyncDispose]: () => http[Symbol.asyncDispose](),
+  };
+}
+
+function clientFor(http: HttpClient, decisions: string[]): AccountAuthClient {
   const exchange: AccountAuthClient['exchange'] = async (path, request, schemas) => {
     const answer = await askPeer(http, PEER, {
       ...{ method: 'POST', path, deadline: AUTH_DEADLINE },
       headers: { 'content-type': 'application/json' },
       body: JSON.stringify(request),
     });
+    decisions.push(...[answer.headers[AUDIT_HEADER] ?? []].flat());
     return answer.statusCode === REFUSED
       ? { refused: parseAnswer(PEER, { ...answer, statusCode: 200 }, schemas.refusal) }
       : { value: parseAnswer(PEER, answer, schemas.answer) };
@@ -44,6 +61,5 @@ export function openAccountAuthClient(socket: string): AccountAuthClient {
   return {
     exchange,
     ask: (path, request, answer) => exchange(path, request, { answer, refusal: ACCOUNT_REFUSAL }),
-    [Symbol.asyncDispose]: () => http[Symbol.asyncDispose](),
   };
 }

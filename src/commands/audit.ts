@@ -293,10 +293,15 @@ function formatSummary({
   quotas,
 }: Summary): string {
   const { time, action, subject, decision, address, rule, from, reason } = first;
+  const { login, token, label, restriction } = first;
   const details = [
     rule && `rule ${rule}`,
     ...tagChangeOf(first),
     from && `from ${from}`,
+    login && `login ${login}`,
+    token && `token ${token}`,
+    label && `"${label}"`,
+    restriction && `only ${restriction}`,
     reason,
     [...caches].join('+'),
     bytes !== undefined && `${bytes} bytes`,

@@ -10,7 +10,8 @@ const FIELDS = {
   /**
    * An action of the distribution API: `pull` is a request for a manifest or a blob, `push` and `delete` write
    * to a hosted repository, `mount` takes a blob from another repository into one, and `promote` takes an image.
-   * `tags`, `referrers` and `catalog` are requests for such a list; `token` is a request for a token of ours.
+   * `tags`, `referrers` and `catalog` are requests for such a list; `token` is a request for a token of ours. The
+   * others are those of the account page.
    */
   action: z.enum(AUDITED_ACTIONS),
   /** The id that all requests of one pull share. Absent if the core was not asked. */
@@ -41,7 +42,15 @@ const FIELDS = {
   size: z.int().optional(),
   /** The repository from which a blob was mounted, or the image that was promoted. */
   from: z.string().optional(),
-  /** The reason why retention or the collection has removed content. */
+  /** The directory at which somebody has logged in; absent if they are in the users file. */
+  login: z.string().optional(),
+  /** The id of the token that its owner made or revoked. */
+  token: z.string().optional(),
+  /** The name of that token, or of the machine that somebody approved or refused. */
+  label: z.string().optional(),
+  /** What a new token may pull and push, and from where, if it may do less than its owner. */
+  restriction: z.string().optional(),
+  /** The reason why retention or the collection has removed content, or why a login or a logout was refused. */
   reason: z.string().optional(),
   /** The granted scope of a token. */
   scope: z.string().optional(),

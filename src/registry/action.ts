@@ -2,6 +2,17 @@
 export const ACTIONS = ['pull', 'push', 'delete'] as const;
 export type Action = (typeof ACTIONS)[number];
 
+/** What people do on the account page, and at the endpoints for their machines. */
+export const ACCOUNT_ACTIONS = [
+  'login',
+  'logout',
+  'create-token',
+  'revoke-token',
+  'change-password',
+  'approve-machine',
+  'refuse-machine',
+] as const;
+
 /** The actions of the lines of the audit log. Only some of them are decided for a repository. */
 export const AUDITED_ACTIONS = [
   ...ACTIONS,
@@ -11,6 +22,7 @@ export const AUDITED_ACTIONS = [
   'referrers',
   'catalog',
   'token',
+  ...ACCOUNT_ACTIONS,
 ] as const;
 
 export function isAction(text: string): text is Action {

@@ -141,6 +141,23 @@ test('lines that stand for others are printed as what they are', async () => {
   assert.equal((await audit({ repository: 'nginx:latest' })).stdout.split('\n')[1], lines[2]);
 });
 
+test('what people do on the account page is printed', async () => {
+  const done = { ...common, subject: 'user:ana', login: 'corp', decision: 'allow', status: 200 };
+  const lines = [
+    { ...done, action: 'login' },
+    { ...done, action: 'create-token', token: 'abc', label: 'laptop', restriction: 'pull library/*' },
+    { ...done, action: 'logout', reason: 'logged out by the provider' },
+  ];
+  const text = lines.map((line) => `${JSON.stringify(line)}\n`).join('');
+  await writeFile(path.join(home, 'state/audit.log'), text);
+  const { stdout } = await audit();
+  assert.deepEqual(withoutPadding(stdout).split('\n').slice(1, 4), [
+    `${AT}  allow  200  user:ana  10.1.1.1  login  -  login corp  1 ms`,
+    `${AT}  allow  200  user:ana  10.1.1.1  create-token  -  login corp  token abc  "laptop"  only pull library/*  1 ms`,
+    `${AT}  allow  200  user:ana  10.1.1.1  logout  -  login corp  logged out by the provider  1 ms`,
+  ]);
+});
+
 test('no record yet is none; and what cannot be wanted is bad usage', async () => {
   const wrong = await audit({ since: 'ever', subject: 'group:x', repository: 'A:b:c' });
   assert.deepEqual([wrong.code, wrong.stderr.split('\n').length - 1], [2, 3]);

@@ -23,6 +23,7 @@ const LINE: Required<AuditLine> = {
   ...{ limit: 'ci', held: 'limit:ci' },
   ...{ upload: '0123456789abcdef0123456789abcdef', size: 4, from: 'hosted/base/os' },
   ...{ previous: `sha256:${'b'.repeat(64)}`, reason: 'no manifest names it' },
+  ...{ login: 'corp', token: 'abc', label: 'laptop', restriction: 'pull library/*' },
 };
 
 test('a line that a gateway writes is read with every field', async (context) => {

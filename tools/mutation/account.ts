@@ -9,10 +9,32 @@ const PAGE_TESTS = ['test/account/page.test.ts'];
 const ACTIVITY_FILE = 'src/account/activity.ts';
 const ACTIVITY_TESTS = ['test/account/activity.test.ts'];
 const HAND_OVER = 'src/gateway/routes/account.ts';
+const AUDITED_TESTS = ['test/account/audited.test.ts'];
 const HAND_OVER_TESTS = ['test/account/hand-over.test.ts'];
 
 /** The defences of the account page. */
 export const accountMutants: readonly Mutant[] = [
+  {
+    defence: 'what auth decides in a request for the account page is in the audit log',
+    file: HAND_OVER,
+    find: 'recordDecisions(answer, { request, address, started }, dependencies);',
+    replace: '',
+    tests: AUDITED_TESTS,
+  },
+  {
+    defence: 'a refused login has an audit line, without the name that was typed',
+    file: ROUTES,
+    find: "auditRefusal(context, { action: 'login', reason: refusalOf(proved) });",
+    replace: "auditUser(context, { action: 'login', user: name, isRefused: true });",
+    tests: AUDITED_TESTS,
+  },
+  {
+    defence: 'the account page carries what auth has decided',
+    file: 'src/account/auth-client.ts',
+    find: 'decisions.push(...[answer.headers[AUDIT_HEADER] ?? []].flat());',
+    replace: '',
+    tests: AUDITED_TESTS,
+  },
   {
     defence: 'a session ends with its credential',
     file: SESSIONS,

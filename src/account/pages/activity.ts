@@ -50,8 +50,9 @@ function activityRow(line: StoredAuditLine): Html {
 </tr>`;
 }
 
-function imageOf({ repository, tag, digest, scope }: StoredAuditLine): string {
-  if (repository === undefined) return scope ?? '';
+/** A line of the account page has the name of a token or a machine in its place. */
+function imageOf({ repository, tag, digest, scope, label }: StoredAuditLine): string {
+  if (repository === undefined) return scope ?? label ?? '';
   if (tag !== undefined) return `${repository}:${tag}`;
   return digest === undefined ? repository : `${repository}@${digest.slice(0, 19)}…`;
 }

@@ -20,9 +20,16 @@ import type { TermBounds } from '../admin/token-terms.ts';
 import type { TokenOwner } from '../admin/tokens.ts';
 import { ownerIdOf } from '../identity/directory/counted-people.ts';
 import type { ProvePassword } from '../identity/prove-password.ts';
-import { type ActiveSession, csrfTokenOf, isCsrfTokenOf, type Sessions } from '../identity/sessions.ts';
+import {
+  type ActiveSession,
+  csrfTokenOf,
+  isCsrfTokenOf,
+  type ProvedUser,
+  type Sessions,
+} from '../identity/sessions.ts';
 import type { User, Users } from '../identity/users-file.ts';
 import type { AuthState, StoredToken } from '../state/auth-state.ts';
+import { auditRefusal, auditUser, restrictionOf } from './audited.ts';
 import { answerJson, readJson } from './request.ts';
 
 export interface AccountRouteDependencies {
@@ -45,13 +52,31 @@ export async function beginSession(
   const { name, password, address } = await readJson(context, NEW_SESSION);
   const { signal } = context.req;
   const proved = await provePassword({ name, password, address, signal });
-  if (proved === 'busy') return refuseAccount(context, { error: 'TOO_MANY_LOGINS' });
-  if (proved === 'wrong') return refuseAccount(context, { error: 'BAD_CREDENTIALS' });
-  if ('unavailable' in proved) return refuseAccount(context, unavailableDirectory(proved.unavailable));
-  if ('refused' in proved) return refuseAccount(context, { error: 'WRONG', reasons: [proved.refused] });
+  if (typeof proved === 'string' || !('user' in proved)) {
+    auditRefusal(context, { action: 'login', reason: refusalOf(proved) });
+    return refuseAccount(context, refusedLogin(proved));
+  }
   const created = await sessions.create(proved);
+  const { user, login: directory, credential } = proved;
+  auditUser(context, { action: 'login', user, login: directory, credential });
   log.info({ user: proved.user, address }, 'somebody has logged in to the account page');
   answerJson(context, created);
+}
+
+type Unproved = Exclude<Awaited<ReturnType<ProvePassword>>, ProvedUser>;
+
+function refusedLogin(unproved: Unproved): AccountRefusal {
+  if (unproved === 'busy') return { error: 'TOO_MANY_LOGINS' };
+  if (unproved === 'wrong') return { error: 'BAD_CREDENTIALS' };
+  if ('unavailable' in unproved) return unavailableDirectory(unproved.unavailable);
+  return { error: 'WRONG', reasons: [unproved.refused] };
+}
+
+/** Returns the reason of a refused login for the audit log, without the name that was typed. */
+function refusalOf(unproved: Unproved): string {
+  if (unproved === 'busy') return 'too many logins';
+  if (unproved === 'wrong') return 'wrong name or password';
+  return 'unavailable' in unproved ? 'the directory does not answer' : 'the name belongs to somebody else';
 }
 
 export async function showSession(context: Context, dependencies: AccountRouteDependencies): Promise<void> {
@@ -71,6 +96,8 @@ export async function endSession(context: Context, dependencies: AccountRouteDep
   const active = await sessionOf(context, request, dependencies);
   if (active === undefined) return;
   await dependencies.sessions.end(request.session);
+  const { user, login, credential } = active;
+  auditUser(context, { action: 'logout', user, login, credential });
   answerJson(context, { done: true });
 }
 
@@ -91,11 +118,16 @@ export async function changePasswordOf(
   const { current, password, address } = request;
   const { signal } = context.req;
   const outcome = await dependencies.changePassword({ name, current, password, address, signal });
+  if (outcome.kind === 'refused') {
+    const refused = { user: name, credential: active.credential, isRefused: true };
+    auditUser(context, { action: 'change-password', ...refused, reason: 'wrong current password' });
+  }
   if (outcome.kind === 'wrong') return refuseAccount(context, { error: 'WRONG', reasons: outcome.reasons });
   if (outcome.kind !== 'done')
     return refuseAccount(context, { error: outcome.kind === 'busy' ? 'TOO_MANY_LOGINS' : 'BAD_CREDENTIALS' });
   await dependencies.sessions.end(request.session);
   const created = await dependencies.sessions.create({ user: name, login, credential: outcome.credential });
+  auditUser(context, { action: 'change-password', user: name, credential: outcome.credential });
   dependencies.log.info({ user: name, address }, 'a user has changed their own password');
   answerJson(context, created);
 }
@@ -114,8 +146,9 @@ export async function createOwnToken(
   dependencies: AccountRouteDependencies,
 ): Promise<void> {
   const request = await readJson(context, TOKEN_CREATION);
-  const owner = await ownerOf(context, request, dependencies);
-  if (owner === undefined) return;
+  const change = await changeOf(context, request, dependencies);
+  if (change === undefined) return;
+  const { owner, active } = change;
   const { label, expires, pull, push, from } = request;
   const { state, tokens: bounds, clock, log } = dependencies;
   const outcome = await createPersonalToken(
@@ -125,7 +158,10 @@ export async function createOwnToken(
   );
   if (outcome.kind === 'wrong') return refuseAccount(context, { error: 'WRONG', reasons: outcome.reasons });
   const { id, token, expiresAt } = outcome;
-  log.info({ user: owner.name, id }, 'a user has made a token on the account page');
+  const { user, login, credential } = active;
+  const made = { token: id, label: label.trim(), ...restrictionOf({ pull, push, from }) };
+  auditUser(context, { action: 'create-token', user, login, credential, ...made });
+  log.info({ user, id }, 'a user has made a token on the account page');
   answerJson(context, { id, token, expiresAt });
 }
 
@@ -134,15 +170,15 @@ export async function revokeOwnToken(
   dependencies: AccountRouteDependencies,
 ): Promise<void> {
   const request = await readJson(context, TOKEN_REVOCATION);
-  const owner = await ownerOf(context, request, dependencies);
-  if (owner === undefined) return;
+  const change = await changeOf(context, request, dependencies);
+  if (change === undefined) return;
+  const { owner, active } = change;
   const isRevoked = await revokePersonalToken({ state: dependencies.state, owner }, request.id);
   if (!isRevoked)
     return refuseAccount(context, { error: 'WRONG', reasons: ['you have no such token any more'] });
-  dependencies.log.info(
-    { user: owner.name, id: request.id },
-    'a user has revoked a token on the account page',
-  );
+  const { user, login, credential } = active;
+  auditUser(context, { action: 'revoke-token', user, login, credential, token: request.id });
+  dependencies.log.info({ user, id: request.id }, 'a user has revoked a token on the account page');
   answerJson(context, { done: true });
 }
 
@@ -159,16 +195,18 @@ export async function sessionOf(
   return undefined;
 }
 
-async function ownerOf(
+/** Returns the session of a request that changes tokens, and their owner. It answers if there is none. */
+async function changeOf(
   context: Context,
   request: { readonly session: string; readonly csrf: string },
   dependencies: AccountRouteDependencies,
-): Promise<TokenOwner | undefined> {
+): Promise<{ readonly owner: TokenOwner; readonly active: ActiveSession } | undefined> {
   const active = await sessionOf(context, request, dependencies);
   if (active === undefined) return undefined;
   const owner = await ownerOfSession(active, dependencies);
-  if (owner === undefined) refuseAccount(context, { error: 'NO_SESSION' });
-  return owner;
+  if (owner !== undefined) return { owner, active };
+  refuseAccount(context, { error: 'NO_SESSION' });
+  return undefined;
 }
 
 /** Returns undefined if the user, or the person of a directory, was removed a moment ago. */

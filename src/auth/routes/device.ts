@@ -14,11 +14,13 @@ import {
 import { personalTokens, whyNoLabel } from '../admin/personal-tokens.ts';
 import { putNewToken } from '../admin/tokens.ts';
 import { type DeviceGrant, formatUserCode } from '../identity/device-grant.ts';
-import { isTokenSecret, parseServiceToken } from '../identity/service-token.ts';
+import { identityOf, isOfPerson } from '../identity/directory/counted-people.ts';
+import { isTokenSecret, parseServiceToken, tokenCredential } from '../identity/service-token.ts';
 import type { ActiveSession } from '../identity/sessions.ts';
 import { DEVICE_GRANT, PERSONAL_TOKENS } from '../limits.ts';
 import type { StoredDevice } from '../state/stored-device.ts';
 import { type AccountRouteDependencies, ownerOfSession, refuseAccount, sessionOf } from './account.ts';
+import { auditUser } from './audited.ts';
 import { answerJson, readJson } from './request.ts';
 
 export interface DeviceRouteDependencies extends AccountRouteDependencies {
@@ -65,6 +67,8 @@ export async function pollDevice(context: Context, dependencies: DeviceRouteDepe
   const lifetime = Math.min(DEVICE_GRANT.tokenLifetime, tokens.longest);
   const made = { owner, terms: { lifetime, pull: null, from: null }, label: machine, now: clock() };
   const { id, token, expiresAt: expires } = await putNewToken(state, made);
+  const { login } = decision;
+  auditUser(context, { action: 'create-token', user: owner.name, login, token: id, label: machine });
   log.info({ user: owner.name, id, machine }, 'a machine has got the token that its user approved');
   answerJson(context, { token, id, user: owner.name, expires } satisfies DeviceToken);
 }
@@ -80,6 +84,10 @@ export async function revokeDevice(context: Context, dependencies: DeviceRouteDe
   const stored = presented && (await state.token(presented.id));
   if (presented && stored && stored.label !== null && isTokenSecret(presented.secret, stored.hash)) {
     await state.removeToken(stored.id);
+    const { owner: user, id: revoked, label } = stored;
+    const login = isOfPerson(stored) ? identityOf(stored)[0] : null;
+    const credential = tokenCredential(revoked);
+    auditUser(context, { action: 'revoke-token', user, login, credential, token: revoked, label });
     log.info({ user: stored.owner, id: stored.id }, 'a machine has logged out, and its token is revoked');
   }
   answerJson(context, { done: true });
@@ -115,6 +123,8 @@ export async function decideDevice(context: Context, dependencies: DeviceRouteDe
   const decision = { user, login, ownerId: owner.id ?? null, isApproved: request.approve };
   if (!(await devices.decide(device, decision))) return refuseAccount(context, UNKNOWN);
   const { machine, address } = device;
+  const action = request.approve ? 'approve-machine' : 'refuse-machine';
+  auditUser(context, { action, user, login, credential: active.credential, label: machine });
   log.info({ user, machine, address }, `a user has ${request.approve ? 'approved' : 'refused'} a machine`);
   answerJson(context, { done: true });
 }

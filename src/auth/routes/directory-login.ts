@@ -15,6 +15,7 @@ import { personCredential } from '../identity/directory/counted-people.ts';
 import { DirectoryUnavailable } from '../identity/directory/directory.ts';
 import type { Sessions } from '../identity/sessions.ts';
 import { refuseAccount, unavailableDirectory } from './account.ts';
+import { auditRefusal, auditUser } from './audited.ts';
 import { answerJson, readJson } from './request.ts';
 
 export interface BrowserLoginDependencies {
@@ -45,21 +46,36 @@ export async function finishLogin(context: Context, dependencies: BrowserLoginDe
   const isAnswered = await answering(context, login, async () => {
     const finished = await browsers?.finish(login, query, state);
     counted(finished?.kind === 'done' ? 'right' : 'wrong');
-    if (finished?.kind !== 'done')
-      return refuseAccount(context, wrong(finished?.words ?? 'there is no such login'));
+    if (finished?.kind !== 'done') {
+      const words = finished?.words ?? 'there is no such login';
+      auditRefusal(context, { action: 'login', login, reason: words });
+      return refuseAccount(context, wrong(words));
+    }
     const { person, returnTo } = finished;
     const { name: user } = person;
-    const created = await sessions.create({ user, login, credential: personCredential(person) });
+    const proved = { user, login, credential: personCredential(person) };
+    const created = await sessions.create(proved);
+    auditUser(context, { action: 'login', ...proved });
     log.info({ user, login, address }, 'somebody has logged in to the account page');
     answerJson(context, { ...created, user, returnTo } satisfies FinishedBrowserLogin);
   });
-  if (!isAnswered) counted('unavailable');
+  if (isAnswered) return;
+  counted('unavailable');
+  auditRefusal(context, { action: 'login', login, reason: 'the directory does not answer' });
 }
 
 export async function endLogins(context: Context, { browsers }: BrowserLoginDependencies): Promise<void> {
   const { login, logout_token: token } = await readJson(context, LOGIN_LOGOUT);
-  if ((await browsers?.logout(login, token)) === true) answerJson(context, { done: true });
-  else refuseAccount(context, wrong('the logout token does not count'));
+  const ended = await browsers?.logout(login, token);
+  if (ended === undefined) {
+    auditRefusal(context, { action: 'logout', login, reason: 'the logout token does not count' });
+    return refuseAccount(context, wrong('the logout token does not count'));
+  }
+  for (const { name: user, isSuspended } of ended) {
+    const reason = isSuspended ? 'logged out and suspended by the provider' : 'logged out by the provider';
+    auditUser(context, { action: 'logout', user, login, reason });
+  }
+  answerJson(context, { done: true });
 }
 
 /** Resolves to false if the directory cannot be asked. */

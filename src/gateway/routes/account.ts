@@ -2,7 +2,7 @@
  * Hands requests for the account page over to the role that renders it. Only what is named here crosses, in either
  * direction, so the page sees no credential of a client, and cannot weaken what browsers enforce.
  */
-import type { IncomingHttpHeaders, ServerResponse } from 'node:http';
+import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from 'node:http';
 import type { Context, Next } from 'koa';
 import { PeerFailed } from '../../platform/ipc/ask-peer.ts';
 import { PeerUnreachable } from '../../platform/ipc/http-client.ts';
@@ -10,6 +10,7 @@ import type { TextAnswer } from '../../platform/ipc/text-exchange.ts';
 import type { Logger } from '../../platform/log.ts';
 import { readBody } from '../../platform/read-body.ts';
 import { QueueFullError } from '../../platform/scheduling/fair-queue.ts';
+import { AUDIT_HEADER, parseAccountDecisions } from '../../protocol/account-audit.ts';
 import {
   ACCOUNT_PATH,
   ADDRESS_HEADER,
@@ -18,6 +19,7 @@ import {
   LOGIN_COOKIE,
   SESSION_COOKIE,
 } from '../../protocol/account-page.ts';
+import type { Audit } from '../audit/audit.ts';
 import type { AccountClient } from '../clients/account-client.ts';
 import { type AddressOf, addressKey } from '../http/client-address.ts';
 import { endEarly } from '../http/early-refusal.ts';
@@ -27,6 +29,7 @@ import { ACCOUNT_REQUESTS } from '../limits.ts';
 export interface AccountPageDependencies {
   readonly account: AccountClient;
   readonly addressOf: AddressOf;
+  readonly audit: Audit;
   readonly log: Logger;
 }
 
@@ -66,6 +69,7 @@ export async function handOverAccount(
     response.write('This form is too long.\n');
     return endEarly(request, response);
   }
+  const started = performance.now();
   const { account, addressOf, log } = dependencies;
   const address = addressOf(request);
   try {
@@ -77,12 +81,37 @@ export async function handOverAccount(
       caller: addressKey(address),
       signal: request.signal,
     });
+    recordDecisions(answer, { request, address, started }, dependencies);
     passOn(answer, response);
   } catch (error) {
     if (error instanceof QueueFullError) return sendText(response, 503, BUSY);
     if (!(error instanceof PeerUnreachable) && !(error instanceof PeerFailed)) throw error;
     log.warn({ reason: error.message }, 'the account page does not answer');
     sendText(response, 503, DOWN);
+  }
+}
+
+interface AccountRequestFacts {
+  readonly request: IncomingMessage;
+  readonly address: string;
+  readonly started: number;
+}
+
+/** Writes the audit lines of what auth has decided. The page only carries them. */
+function recordDecisions(
+  { headers, statusCode: status }: TextAnswer,
+  { request, address, started }: AccountRequestFacts,
+  { audit, log }: Pick<AccountPageDependencies, 'audit' | 'log'>,
+): void {
+  const agent = request.headers['user-agent'];
+  const caller = { address, ...(agent !== undefined && { agent }), method: request.method ?? '' };
+  try {
+    for (const decision of parseAccountDecisions(headers[AUDIT_HEADER])) {
+      const milliseconds = Math.round(performance.now() - started);
+      audit({ ...decision, ...caller, status, milliseconds });
+    }
+  } catch (error) {
+    log.error({ err: error }, 'the account page says something that cannot be recorded');
   }
 }
 

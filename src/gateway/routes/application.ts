@@ -133,9 +133,10 @@ function callerOf(request: IncomingMessage, addressOf: AddressOf): string {
 
 const UNRECORDED = 'the mirror cannot record requests at the moment, and therefore answers none; try again';
 
-/** The account page decides nothing about images, and auth logs what people change there. */
-function isRecorded({ url }: IncomingMessage): boolean {
-  return !UNDECIDED.has(url ?? '') && !isAccountTarget(url);
+/** Pages that are only shown have no line. What changes something has one, and so has the way back from a provider. */
+function isRecorded({ url = '', method }: IncomingMessage): boolean {
+  if (UNDECIDED.has(url)) return false;
+  return !isAccountTarget(url) || method === 'POST' || url.includes('/callback?');
 }
 
 function answerFailure(

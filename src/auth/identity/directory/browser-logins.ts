@@ -38,8 +38,17 @@ export interface BrowserLogins {
    * @throws DirectoryUnavailable
    */
   finish(login: string, query: string, state: string): Promise<FinishedLogin>;
-  /** Ends the sessions of somebody who has logged out at the provider. Resolves to false if the token does not count. */
-  logout(login: string, token: string): Promise<boolean>;
+  /**
+   * Ends the sessions of those who have logged out at the provider, and returns who that is. Resolves to undefined if
+   * the token does not count.
+   */
+  logout(login: string, token: string): Promise<readonly LoggedOutPerson[] | undefined>;
+}
+
+export interface LoggedOutPerson {
+  readonly name: string;
+  /** True if the provider confirms the person no longer. */
+  readonly isSuspended: boolean;
 }
 
 export interface BrowserLoginsOptions extends DirectoryLoginsOptions {
@@ -120,14 +129,20 @@ export function createBrowserLogins(options: BrowserLoginsOptions): BrowserLogin
     async logout(name, token) {
       const entry = entries.get(name);
       const subject = await entry?.verifyLogout(token);
-      if (entry === undefined || subject === undefined) return false;
+      if (entry === undefined || subject === undefined) return undefined;
       const { sub, sid } = subject;
       const all = sub === undefined ? await stored.people() : [await stored.personOf(name, sub)];
       const people = all.filter(
         (person) => person?.login === name && (sub !== undefined || person.sid === sid),
       );
-      for (const person of people) if (person !== undefined) await endLogin(person, entry, options);
-      return true;
+      const ended: LoggedOutPerson[] = [];
+      for (const person of people) {
+        if (person === undefined) continue;
+        await endLogin(person, entry, options);
+        const { name: user } = person;
+        ended.push({ name: user, isSuspended: (await stored.person(user))?.refusedAt !== null });
+      }
+      return ended;
     },
   };
 }
