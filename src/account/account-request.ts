@@ -10,6 +10,8 @@ export interface AccountRequest {
   readonly path: string;
   readonly query: URLSearchParams;
   readonly form: URLSearchParams;
+  /** The body as text, whatever it is. */
+  readonly text: string;
   readonly headers: IncomingHttpHeaders;
   /** The client's address. */
   readonly address: string;
@@ -24,11 +26,13 @@ export async function readAccountRequest(request: IncomingMessage): Promise<Acco
   const body = await readRequestBody(request, FORM_SIZE);
   if (body === undefined) return undefined;
   const address = headers[ADDRESS_HEADER];
+  const text = body.toString('utf8');
   const end = url.indexOf('?');
   return {
     ...{ method, path: end === -1 ? url : url.slice(0, end), headers },
     query: new URLSearchParams(end === -1 ? '' : url.slice(end)),
-    form: new URLSearchParams(isForm(headers) ? body.toString('utf8') : ''),
+    form: new URLSearchParams(isForm(headers) ? text : ''),
+    text,
     address: typeof address === 'string' ? address : '',
     session: sessionCookieIn(headers.cookie),
   };

@@ -7,7 +7,8 @@ export interface AccountAnswer {
     | 'text/html; charset=utf-8'
     | 'text/css; charset=utf-8'
     | 'text/javascript; charset=utf-8'
-    | 'application/json';
+    | 'application/json'
+    | 'application/scim+json';
   readonly body?: string;
   readonly location?: string;
   readonly cookies?: readonly string[];

@@ -22,6 +22,12 @@ export interface AccountAuthClient {
     request: object,
     schema: Schema,
   ): Promise<AuthAnswer<z.output<Schema>>>;
+  /** Passes a request on. Resolves to undefined if auth does nothing of that kind. */
+  pass<Schema extends z.ZodType>(
+    path: string,
+    request: object,
+    schema: Schema,
+  ): Promise<z.output<Schema> | undefined>;
   /** The same for an endpoint that has refusals of its own. */
   exchange<Schema extends z.ZodType, Refusal extends z.ZodType>(
     path: string,
@@ -47,19 +53,27 @@ export function openAccountAuthClient(socket: string): OpenedAuthClient {
 }
 
 function clientFor(http: HttpClient, decisions: string[]): AccountAuthClient {
-  const exchange: AccountAuthClient['exchange'] = async (path, request, schemas) => {
+  const send = async (path: string, request: object) => {
     const answer = await askPeer(http, PEER, {
       ...{ method: 'POST', path, deadline: AUTH_DEADLINE },
       headers: { 'content-type': 'application/json' },
       body: JSON.stringify(request),
     });
     decisions.push(...[answer.headers[AUDIT_HEADER] ?? []].flat());
+    return answer;
+  };
+  const exchange: AccountAuthClient['exchange'] = async (path, request, schemas) => {
+    const answer = await send(path, request);
     return answer.statusCode === REFUSED
       ? { refused: parseAnswer(PEER, { ...answer, statusCode: 200 }, schemas.refusal) }
       : { value: parseAnswer(PEER, answer, schemas.answer) };
   };
   return {
     exchange,
+    pass: async (path, request, schema) => {
+      const answer = await send(path, request);
+      return answer.statusCode === 404 ? undefined : parseAnswer(PEER, answer, schema);
+    },
     ask: (path, request, answer) => exchange(path, request, { answer, refusal: ACCOUNT_REFUSAL }),
   };
 }

@@ -2,6 +2,7 @@
 import { QueueFullError } from '../platform/scheduling/fair-queue.ts';
 import { CREATED_SESSION, CREATED_TOKEN, DONE, OWN_TOKENS, SHOWN_SESSION } from '../protocol/account-api.ts';
 import { LOGIN_LIST } from '../protocol/login-api.ts';
+import { SCIM_PATH } from '../protocol/scim-api.ts';
 import { type AccountRequest, csrfIn } from './account-request.ts';
 import { type AccountAnswer, pageAnswer, redirectTo } from './answer.ts';
 import { endedSessionCookie, sessionCookie } from './cookies.ts';
@@ -18,6 +19,7 @@ import { type TokensPage, type TypedToken, tokensPage } from './pages/tokens.ts'
 import { reasonsOf } from './reasons.ts';
 import { parseReturnTo } from './return-to.ts';
 import { isSameOrigin } from './same-origin.ts';
+import { answerScim } from './scim.ts';
 import { SNIPPET_CLIENTS, type SnippetClient } from './snippets.ts';
 import { STYLE } from './style.ts';
 import type { AccountDependencies, Visit } from './visit.ts';
@@ -56,6 +58,8 @@ export async function answerAccount(
   const method = request.method === 'HEAD' ? 'GET' : request.method;
   const key = `${method} ${request.path}`;
   const { host } = dependencies.mirror;
+  if (request.path.startsWith(SCIM_PATH))
+    return (await answerScim(request, dependencies.auth)) ?? notFound(host);
   const ofDirectory = await answerDirectoryLogin({ ...request, method }, dependencies);
   if (ofDirectory !== undefined) return ofDirectory;
   const forMachine = machineAnswer(key, request, dependencies.auth);

@@ -170,6 +170,7 @@ export async function startAuth(options: AuthOptions): Promise<Auth> {
       counted: counted.browserLogin,
       log,
     },
+    scim: { answer: directories?.scim },
     account,
     authenticate: counted.authenticate(authenticate),
     refreshTokens: counted.refreshTokens(refreshTokens),

@@ -34,6 +34,7 @@ import {
   listLogins,
 } from './routes/directory-login.ts';
 import { BadRequest } from './routes/request.ts';
+import { passScim, type ScimDependencies } from './routes/scim.ts';
 import { issueToken, type TokenRouteDependencies } from './routes/token.ts';
 import type { AuthState } from './state/auth-state.ts';
 
@@ -42,6 +43,7 @@ export interface AuthDependencies extends TokenRouteDependencies {
   readonly credentials: CredentialRegistry;
   readonly state: AuthState;
   readonly browserLogins: BrowserLoginDependencies;
+  readonly scim: ScimDependencies;
   readonly account: DeviceRouteDependencies;
   readonly metrics: Pick<Meters, 'snapshot'>;
   /** True while a revocation could go unnoticed, and gateways must not believe that there is none. */
@@ -59,6 +61,7 @@ export function authApplication(dependencies: AuthDependencies): Koa {
   app.use(accountRoutes(dependencies.account).routes());
   app.use(deviceRoutes(dependencies.account).routes());
   app.use(browserLoginRoutes(dependencies.browserLogins).routes());
+  app.use(scimRoutes(dependencies.scim).routes());
   app.use(subscriptionRoutes(dependencies).routes());
   app.use(operatorRoutes(dependencies).routes());
   return app;
@@ -120,6 +123,12 @@ function browserLoginRoutes(dependencies: BrowserLoginDependencies): Router {
   router.post('/login/begin', (context) => beginLogin(context, dependencies));
   router.post('/login/finish', (context) => finishLogin(context, dependencies));
   router.post('/login/logout', (context) => endLogins(context, dependencies));
+  return router;
+}
+
+function scimRoutes(dependencies: ScimDependencies): Router {
+  const router = new Router({ sensitive: true, strict: true });
+  router.post('/scim', (context) => passScim(context, dependencies));
   return router;
 }
 

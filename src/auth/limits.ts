@@ -264,6 +264,17 @@ export const OIDC = {
   logoutPause: 50,
 };
 
+/** The bounds on what an identity provider sends by SCIM. */
+export const SCIM = {
+  /** The least characters of its token, which nothing slows down a guess at. */
+  shortestToken: 32,
+  /** The most people of one answer. */
+  page: 100,
+  longestName: 256,
+  /** Somebody else may change a person at the same time. */
+  attempts: 3,
+};
+
 /** How people are confirmed by their directories. */
 export const CONFIRMATION = {
   /** The part of `confirm` after which the next round begins, so that a round may take the rest. */

@@ -25,6 +25,8 @@ export interface OidcLogin extends LoginTimes {
   readonly user: SubjectTemplate;
   /** The way to the claim with the groups. */
   readonly groups: readonly string[];
+  /** The file of the secret by which the provider says who has left. Absent if it does not say so. */
+  readonly scimTokenFile?: string;
 }
 
 /** A login by LDAP or Active Directory. */
@@ -96,6 +98,11 @@ export const OIDC_KEYS = {
     'The claims that make the name of a person. People must not be able to choose them.',
   ),
   groups: optional(z.string(A_CLAIM), '`${groups}`', 'The claim with the list of groups.'),
+  scimTokenFile: optional(
+    FILE,
+    'none: there is no SCIM',
+    'The file that holds the bearer token by which the provider deactivates people with SCIM, and nothing else: at least 32 characters. It is read at each use.',
+  ),
 };
 
 export const LDAP_KEYS = {
@@ -152,6 +159,8 @@ const OIDC = section(OIDC_KEYS, {
   clientSecret: 'the secret stands in a file; write clientSecretFile',
   client: 'clientId',
   username: 'user',
+  scimToken: 'the token stands in a file; write scimTokenFile',
+  scim: 'scimTokenFile',
 });
 const LDAP = section(LDAP_KEYS, {
   bindPassword: 'the password stands in a file; write bindPasswordFile',
@@ -213,7 +222,7 @@ function readOidc(parts: PartReader, times: LoginTimes, at: (file: string) => st
   const path = ['login', times.name, 'oidc'];
   const given = parts.read(path, OIDC);
   if (given === undefined) return undefined;
-  const { issuer, clientId, clientSecretFile } = given;
+  const { issuer, clientId, clientSecretFile, scimTokenFile } = given;
   const user = readTemplate(given.user ?? '${preferred_username}');
   const groups = readTemplate(given.groups ?? '${groups}');
   if ('wrong' in user) parts.fault([...path, 'user'], user.wrong);
@@ -226,6 +235,7 @@ function readOidc(parts: PartReader, times: LoginTimes, at: (file: string) => st
   return {
     ...{ ...times, kind: 'oidc', issuer, clientId, user: user.template, groups: claim.claim },
     ...(clientSecretFile !== undefined && { clientSecretFile: at(clientSecretFile) }),
+    ...(scimTokenFile !== undefined && { scimTokenFile: at(scimTokenFile) }),
   };
 }
 
@@ -259,7 +269,10 @@ export function filesOfLogins(
     const entry = (key: string, file: string | undefined, kind: 'secret' | 'ca') =>
       file === undefined ? [] : [{ path: [...path, key], file, kind }];
     return login.kind === 'oidc'
-      ? entry('clientSecretFile', login.clientSecretFile, 'secret')
+      ? [
+          ...entry('clientSecretFile', login.clientSecretFile, 'secret'),
+          ...entry('scimTokenFile', login.scimTokenFile, 'secret'),
+        ]
       : [...entry('bindPasswordFile', login.bindPasswordFile, 'secret'), ...entry('ca', login.ca, 'ca')];
   });
 }

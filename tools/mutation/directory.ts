@@ -7,6 +7,8 @@ const CONFIRM = 'src/auth/identity/directory/confirm-people.ts';
 const CONFIRM_TESTS = ['test/account/directory-confirmation.test.ts'];
 const LOGOUT_TOKEN = 'src/auth/identity/directory/logout-token.ts';
 const LOGOUT_TESTS = ['test/account/directory-logout.test.ts'];
+const SCIM = 'src/auth/identity/directory/scim.ts';
+const SCIM_TESTS = ['test/account/scim.test.ts'];
 const GROUPS = ['test/gateway/directory-groups.test.ts'];
 
 /** The defences of logins of directories, and of their groups. */
@@ -157,5 +159,47 @@ export const directoryMutants: readonly Mutant[] = [
     find: "logins: role === 'auth' ? config.logins : []",
     replace: 'logins: config.logins',
     tests: ['test/config/login.test.ts'],
+  },
+  {
+    defence: 'only the secret of its file opens SCIM',
+    file: SCIM,
+    find: 'timingSafeEqual(digestOf(given), digestOf(secret))',
+    replace: 'given !== digestOf(secret).toString()',
+    tests: SCIM_TESTS,
+  },
+  {
+    defence: 'a secret of SCIM that can be guessed counts for nothing',
+    file: SCIM,
+    find: 'secret.length < SCIM.shortestToken',
+    replace: "secret === ''",
+    tests: SCIM_TESTS,
+  },
+  {
+    defence: 'SCIM of one login reaches nobody of another login',
+    file: SCIM,
+    find: 'return person?.login === login && person.stableId !== null ? person : undefined;',
+    replace: 'return person;',
+    tests: SCIM_TESTS,
+  },
+  {
+    defence: 'a deactivation ends the person',
+    file: SCIM,
+    find: 'await refusePerson(person, options);',
+    replace: '',
+    tests: SCIM_TESTS,
+  },
+  {
+    defence: 'active that nobody can read is refused',
+    file: 'src/auth/identity/directory/scim-message.ts',
+    find: "if (!['add', 'replace', 'remove'].includes(verb)) return undefined;",
+    replace: '',
+    tests: SCIM_TESTS,
+  },
+  {
+    defence: 'a gateway hands a login over to SCIM alone',
+    file: 'src/gateway/routes/account.ts',
+    find: 'if (isScim) return',
+    replace: 'if (authorization !== undefined) return',
+    tests: ['test/account/hand-over.test.ts'],
   },
 ];

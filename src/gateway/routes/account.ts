@@ -19,6 +19,7 @@ import {
   LOGIN_COOKIE,
   SESSION_COOKIE,
 } from '../../protocol/account-page.ts';
+import { SCIM_METHODS, SCIM_PATH } from '../../protocol/scim-api.ts';
 import type { Audit } from '../audit/audit.ts';
 import type { AccountClient } from '../clients/account-client.ts';
 import { type AddressOf, addressKey } from '../http/client-address.ts';
@@ -57,7 +58,9 @@ export async function handOverAccount(
   // The response is written here, because Koa would determine its type and length again.
   context.respond = false;
   const { req: request, res: response } = context;
-  if (!METHODS.has(context.method)) return sendText(response, 405, 'This page knows no such method.\n');
+  const isScim = request.url?.startsWith(SCIM_PATH) ?? false;
+  const method = handedMethod(context.method, isScim);
+  if (method === undefined) return sendText(response, 405, 'This page knows no such method.\n');
   const chunks = request.iterator({ destroyOnReturn: false });
   const body = await readBody(chunks, ACCOUNT_REQUESTS.maxBody).catch(() => {
     throw new ClientGone();
@@ -74,15 +77,15 @@ export async function handOverAccount(
   const address = addressOf(request);
   try {
     const answer = await account.handOver({
-      method: context.method === 'POST' ? 'POST' : 'GET',
+      method,
       path: request.url ?? ACCOUNT_PATH,
-      headers: { ...handedHeaders(request.headers), [ADDRESS_HEADER]: address },
+      headers: { ...handedHeaders(request.headers, isScim), [ADDRESS_HEADER]: address },
       ...(body.length > 0 && { body: body.toString('utf8') }),
       caller: addressKey(address),
       signal: request.signal,
     });
     recordDecisions(answer, { request, address, started }, dependencies);
-    passOn(answer, response);
+    passOn(answer, response, isScim);
   } catch (error) {
     if (error instanceof QueueFullError) return sendText(response, 503, BUSY);
     if (!(error instanceof PeerUnreachable) && !(error instanceof PeerFailed)) throw error;
@@ -116,12 +119,20 @@ function recordDecisions(
 }
 
 const PLAIN_TEXT = { 'content-type': 'text/plain; charset=utf-8' };
-const METHODS = new Set(['GET', 'HEAD', 'POST']);
+const METHODS: Readonly<Record<string, 'GET' | 'POST'>> = { GET: 'GET', HEAD: 'GET', POST: 'POST' };
 const BUSY = 'Too many requests for the account page at the moment. Try again in a minute.\n';
 const DOWN =
   'The account page does not answer at the moment. Pulls are not affected. Try again in a minute.\n';
 
-function handedHeaders(headers: IncomingHttpHeaders): Record<string, string> {
+/** Returns undefined if there is no such method there. Only programs that speak SCIM use others than browsers do. */
+function handedMethod(method: string, isScim: boolean) {
+  return isScim ? SCIM_METHODS.find((one) => one === method) : METHODS[method];
+}
+
+/** Pages get no login. SCIM gets nothing else, so a browser is nobody there. */
+function handedHeaders(headers: IncomingHttpHeaders, isScim: boolean): Record<string, string> {
+  const { authorization } = headers;
+  if (isScim) return authorization === undefined ? {} : { authorization };
   const handed: Record<string, string> = {};
   for (const name of HANDED_HEADERS) {
     const value = headers[name];
@@ -143,8 +154,9 @@ function isOwnCookie(cookie: string): boolean {
   return [SESSION_COOKIE, LOGIN_COOKIE].some((name) => cookie.startsWith(`${name}=`));
 }
 
-function passOn({ statusCode, headers, text }: TextAnswer, response: ServerResponse): void {
-  const passed: Record<string, string | string[]> = {};
+function passOn({ statusCode, headers, text }: TextAnswer, response: ServerResponse, isScim: boolean): void {
+  const passed: Record<string, string | string[]> =
+    isScim && statusCode === 401 ? { 'www-authenticate': 'Bearer' } : {};
   for (const name of ANSWERED_HEADERS) {
     const value = headers[name];
     if (value !== undefined)

@@ -11,11 +11,14 @@ import { createDirectoryPasswords, type DirectoryPasswords } from './directory-p
 import { openLdapDirectory } from './ldap.ts';
 import { openOidcDirectory } from './oidc.ts';
 import type { DirectoryLoginsOptions, OpenedDirectory, WatchedQuestion } from './opened-directory.ts';
+import { type AnswerScim, createScim } from './scim.ts';
 import { openTextSeal } from './sealed-text.ts';
 
 export interface DirectoryLogins extends AsyncDisposable {
   readonly passwords: DirectoryPasswords;
   readonly browsers: BrowserLogins;
+  /** Absent if no login has SCIM. */
+  readonly scim: AnswerScim | undefined;
   /** Tells of each login whether its directory answered the last question. */
   readonly isUp: ReadonlyMap<string, boolean>;
   /** Confirms everybody whose turn it is, now. */
@@ -58,6 +61,7 @@ export async function openDirectoryLogins(options: DirectoryLoginsOptions): Prom
   return {
     passwords,
     browsers,
+    scim: createScim(options),
     isUp,
     confirm: async () => {
       await Promise.all(opened.map(confirm));
