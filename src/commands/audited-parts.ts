@@ -5,7 +5,8 @@ import { createGunzip } from 'node:zlib';
 import { isErrno } from '../platform/reason.ts';
 import { auditedFiles } from './audited-lines.ts';
 
-const CHUNK = 1024 * 1024;
+/** Small enough that the cache of a processor holds a piece while it is searched several times. */
+const CHUNK = 256 * 1024;
 const NEWLINE = 0x0a;
 
 /** A part of an open file of the audit log, which begins and ends with a line. Any thread can read it. */

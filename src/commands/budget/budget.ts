@@ -47,8 +47,11 @@ export async function showBudget(
   const opened = await openKeys(by, options, environment, terminal);
   if (opened === undefined) return 2;
   const { config, field, named } = opened;
-  const report = await askReport(config, options, terminal);
-  const sums = named(await spentPulls(config.log.audit, from, field));
+  const [report, counted] = await Promise.all([
+    askReport(config, options, terminal),
+    spentPulls(config.log.audit, from, field),
+  ]);
+  const sums = named(counted);
   const spent = [...sums].map(([name, sum]): NamedSpent => ({ name, ...sum }));
   const pulls = spent.toSorted(byUse);
   if (json) printJson(terminal.stdout, { report, since: new Date(from).toISOString(), by, spent: pulls });

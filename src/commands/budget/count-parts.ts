@@ -3,8 +3,8 @@ import { type AuditedPart, piecesOf } from '../audited-parts.ts';
 
 /** The pulls that counted, and the number of those that a quota refused. */
 export interface Spent {
-  readonly pulls: number;
-  readonly refused: number;
+  pulls: number;
+  refused: number;
 }
 
 /** The sums by the value of a field, which is `-` where the field is absent. */
@@ -34,7 +34,12 @@ export async function countParts({ parts, since, field, taken }: CountJob): Prom
 
 export function addSpent(sums: Sums, name: string, pulls: number, refused: number): void {
   const sum = sums.get(name);
-  sums.set(name, { pulls: (sum?.pulls ?? 0) + pulls, refused: (sum?.refused ?? 0) + refused });
+  if (sum === undefined) {
+    sums.set(name, { pulls, refused });
+    return;
+  }
+  sum.pulls += pulls;
+  sum.refused += refused;
 }
 
 function addLine(sums: Sums, text: string, since: number, field: CountedField): void {
@@ -48,12 +53,12 @@ function addLine(sums: Sums, text: string, since: number, field: CountedField): 
 const NEWLINE = 0x0a;
 
 /**
- * A line that counted pulls, or that a quota refused, contains one of these. Each occurs as a key alone, because
- * a quotation mark within a text is escaped. Most lines are of cached content and count 0 pulls, so a regular
- * expression finds the others in half the time of a search for the key.
+ * A line that counted pulls, or that a quota refused, contains one of these. Most lines are of cached content and
+ * count 0 pulls, so a regular expression finds the others in half the time of a search for the key.
  */
 const COUNTED = /"countedPulls":[^0]/g;
-const REFUSED = Buffer.from('"limit":"');
+/** The end of `"limit":"`. An `m` is rarer than a quotation mark, so this is found in a third of the time. */
+const REFUSED = Buffer.from('mit":"');
 
 /** Yields the lines that may count. The other ones are passed by without being parsed. */
 function* markedLines(piece: Buffer): Generator<string> {
