@@ -6,7 +6,7 @@ import { after, before, beforeEach, suite, test } from 'node:test';
 import { assertBytes } from '../support/assert-bytes.ts';
 import { imageOf, type TestImage } from '../support/image.ts';
 import { waitFor } from '../support/wait-for.ts';
-import { BUCKET, type ObjectServer, startVersity, whyNoServer } from './support/object-servers.ts';
+import { type ObjectServer, settingsOf, startVersity, whyNoServer } from './support/object-servers.ts';
 import { pullFrom, TestNodes } from './support/test-nodes.ts';
 
 const SIZE = 4_000_000;
@@ -22,12 +22,7 @@ suite('three nodes with an object store', { skip: await whyNoServer('versitygw')
 
   before(async () => {
     s3 = await startVersity();
-    cluster = await TestNodes.start({
-      HUBGATE_CLUSTER_OBJECTS_ENDPOINT: s3.endpoint,
-      HUBGATE_CLUSTER_OBJECTS_BUCKET: BUCKET,
-      HUBGATE_CLUSTER_OBJECTS_ACCESS_KEY_FILE: s3.accessKeyFile,
-      HUBGATE_CLUSTER_OBJECTS_SECRET_KEY_FILE: s3.secretKeyFile,
-    });
+    cluster = await TestNodes.start(settingsOf(s3));
     await cluster.add('zoe');
   });
 

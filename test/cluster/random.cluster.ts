@@ -1,20 +1,22 @@
 /**
- * Kills, freezes and restarts nodes and the database at random while clients pull. `CLUSTER_EVENTS` says how
- * often, and `CRASH_SEED` makes other choices.
+ * Kills, freezes and restarts nodes, the database and the object store at random while clients pull. At the end
+ * everything that was published must still be there. `npm run soak:cluster -- --kills 200` does it longer.
  */
 import assert from 'node:assert/strict';
-import { access } from 'node:fs/promises';
+import { access, readFile } from 'node:fs/promises';
 import path from 'node:path';
 import { test } from 'node:test';
 import { Random } from '../crash/support/random.ts';
+import { assertBytes } from '../support/assert-bytes.ts';
 import type { LogEntry } from '../support/fake-hub.ts';
 import { imageOf, type TestImage } from '../support/image.ts';
 import type { RunningMirror } from '../support/running-mirror.ts';
 import { waitFor } from '../support/wait-for.ts';
-import { DISRUPTIONS } from './support/disruptions.ts';
+import { DISRUPTIONS, disruptionsOf } from './support/disruptions.ts';
+import { type ObjectServer, settingsOf, startVersity, whyNoServer } from './support/object-servers.ts';
 import { PASSWORD, TestNodes } from './support/test-nodes.ts';
 
-const EVENTS = Number(process.env.CLUSTER_EVENTS ?? 30);
+const EVENTS = Number(process.env.CLUSTER_EVENTS ?? 10);
 /** Every caller may pull everything that is public, and whoever is logged in also what is private. */
 const POLICY = `version: 1
 allow:
@@ -52,6 +54,25 @@ test(`${EVENTS} random events cost no pull, no secret, and few bytes; CRASH_SEED
   timeout: 60_000 + EVENTS * 20_000,
 }, async () => {
   await using cluster = await TestNodes.start({}, POLICY);
+  const rounds = await pullThrough(cluster, DISRUPTIONS);
+  await checkDatabase(cluster);
+  await checkAllIsThere(cluster, rounds);
+});
+
+test(`${EVENTS} random events with an object store lose nothing either; CRASH_SEED=${seed}`, {
+  timeout: 60_000 + EVENTS * 20_000,
+  skip: await whyNoServer('versitygw'),
+}, async () => {
+  await using s3 = await startVersity();
+  await using cluster = await TestNodes.start(settingsOf(s3), POLICY);
+  const rounds = await pullThrough(cluster, { ...DISRUPTIONS, ...disruptionsOf(s3) });
+  await checkDatabase(cluster);
+  await checkObjects(cluster, s3, rounds);
+  await checkAllIsThere(cluster, rounds);
+});
+
+/** Pushes an image for each event to the Hub, and pulls it through all nodes while the event comes. */
+async function pullThrough(cluster: TestNodes, disruptions: typeof DISRUPTIONS): Promise<readonly Round[]> {
   const { hub } = cluster;
   hub.isLimited = false;
   await cluster.add('zoe');
@@ -69,9 +90,9 @@ test(`${EVENTS} random events cost no pull, no secret, and few bytes; CRASH_SEED
     pulling.push(pulled);
     pulled.catch(() => {});
     await begunOrOver(cluster, round);
-    const what = random.pick(Object.keys(DISRUPTIONS));
+    const what = random.pick(Object.keys(disruptions));
     for (const entry of hub.log) if (entry.server === 'cdn' && entry.status === 0) met.add(entry);
-    const disrupt = DISRUPTIONS[what] ?? assert.fail();
+    const disrupt = disruptions[what] ?? assert.fail();
     const end = await disrupt(cluster, random);
     // Nobody knows how soon the others go on, and a frozen database stops everybody.
     await Promise.race([pulled, new Promise((resolve) => setTimeout(resolve, random.size(100, 6_000)))]);
@@ -83,9 +104,8 @@ test(`${EVENTS} random events cost no pull, no secret, and few bytes; CRASH_SEED
   hub.heal();
   assert.deepEqual(findings.faults, []);
   reportBytes(cluster, rounds, met, findings);
-  await checkDatabase(cluster);
-  for (const node of cluster.nodes) assert.equal(await node.stop(), 0, node.output.slice(-2000));
-});
+  return rounds;
+}
 
 function pushRound({ hub }: TestNodes, random: Random): Round {
   const layers = [random.bytes(random.size(10_000, 1_500_000)), random.bytes(random.size(10_000, 1_500_000))];
@@ -214,4 +234,36 @@ async function checkDatabase({ server, nodes, database }: TestNodes): Promise<vo
     const home = nodes[Number(id.slice(1)) - 1]?.home ?? assert.fail(row);
     await access(path.join(home, 'data/blobs/sha256', hex.slice(0, 2), hex));
   }
+}
+
+/** Every blob that was pulled is in the store, and no row names an object that is not there. */
+async function checkObjects(
+  { server, database }: TestNodes,
+  s3: ObjectServer,
+  rounds: readonly Round[],
+): Promise<void> {
+  const blobs = new Map(rounds.flatMap(({ image }) => [...image.blobs]));
+  let rows: readonly string[] = [];
+  await waitFor(() => {
+    rows = server.run('SELECT digest, key FROM hubgate.object', database).trim().split('\n');
+    return rows.length === blobs.size;
+  });
+  for (const row of rows) {
+    const [digest = '', key = ''] = row.split('|');
+    const bytes = await readFile(path.join(s3.bucket ?? assert.fail(), key));
+    assertBytes(bytes, blobs.get(digest as Round['image']['digest']) ?? assert.fail(row));
+  }
+}
+
+/** What was published is served by every node after a restart, without the Hub. */
+async function checkAllIsThere(cluster: TestNodes, rounds: readonly Round[]): Promise<void> {
+  await cluster.hub.stop();
+  for (const node of cluster.nodes) {
+    assert.equal(await node.stop(), 0, node.output.slice(-2000));
+    await node.startAgain();
+  }
+  const findings = new Findings();
+  await Promise.all(rounds.map((round) => pullEverywhere(cluster, round, findings)));
+  assert.deepEqual(findings.faults, []);
+  for (const node of cluster.nodes) assert.equal(await node.stop(), 0, node.output.slice(-2000));
 }

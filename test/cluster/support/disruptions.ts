@@ -1,5 +1,6 @@
-/** What befalls nodes and the database in a test: each disruption resolves to a function that ends it. */
+/** What befalls nodes, the database and the object store in a test: each disruption resolves to a function that ends it. */
 import type { Random } from '../../crash/support/random.ts';
+import type { ObjectServer } from './object-servers.ts';
 import type { TestNodes } from './test-nodes.ts';
 
 type End = () => Promise<void>;
@@ -31,7 +32,33 @@ export const DISRUPTIONS: Readonly<Record<string, Disrupt>> = {
     );
     return NOTHING;
   },
+  'one connection to the database is cut': async ({ server }, random) => {
+    server.run(
+      `SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE 'hubgate%'
+        ORDER BY pid OFFSET ${random.below(20)} LIMIT 1`,
+    );
+    return NOTHING;
+  },
 };
+
+/** What befalls the object store of a cluster besides. */
+export function disruptionsOf(objects: ObjectServer): Readonly<Record<string, Disrupt>> {
+  return {
+    'the object store is frozen': async () => {
+      objects.signal('SIGSTOP');
+      return async () => objects.signal('SIGCONT');
+    },
+    'the object store is away': async () => {
+      await objects.stop();
+      return () => objects.start();
+    },
+    'the object store starts again': async () => {
+      await objects.stop();
+      await objects.start();
+      return NOTHING;
+    },
+  };
+}
 
 function kill(role: string): Disrupt {
   return async (cluster, random) => {

@@ -33,6 +33,16 @@ export interface ObjectServer extends AsyncDisposable {
   client(limits?: Partial<ObjectLimits>): ObjectStore;
 }
 
+/** The settings with which a node uses the bucket of a server. */
+export function settingsOf(server: ObjectServer): Readonly<Record<string, string>> {
+  return {
+    HUBGATE_CLUSTER_OBJECTS_ENDPOINT: server.endpoint,
+    HUBGATE_CLUSTER_OBJECTS_BUCKET: BUCKET,
+    HUBGATE_CLUSTER_OBJECTS_ACCESS_KEY_FILE: server.accessKeyFile,
+    HUBGATE_CLUSTER_OBJECTS_SECRET_KEY_FILE: server.secretKeyFile,
+  };
+}
+
 interface Program {
   readonly command: string;
   readonly environment?: Readonly<Record<string, string>>;
