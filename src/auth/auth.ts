@@ -137,6 +137,7 @@ export async function startAuth(options: AuthOptions): Promise<Auth> {
             ...{ logins, url, users, state, delays, clock, log, keyFile: options.loginKeyFile },
             refresh: () => credentials.refresh(),
             egress: options.egress,
+            shared: cluster?.sharedLogins,
           }),
         )
       : undefined;

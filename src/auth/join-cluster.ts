@@ -8,6 +8,10 @@ import { DatabaseUnavailable } from '../platform/database-unavailable.ts';
 import type { Logger } from '../platform/log.ts';
 import type { ObservableValue } from '../platform/observable-value.ts';
 import type { Postgres } from '../platform/postgres.ts';
+import {
+  type SharedDirectoryLogins,
+  shareDirectoryLogins,
+} from './identity/directory/share-directory-logins.ts';
 import type { LoginDelays } from './identity/login-delays.ts';
 import { shareDelays } from './identity/share-delays.ts';
 import type { AuthState } from './state/auth-state.ts';
@@ -33,6 +37,8 @@ export interface AuthCluster extends AsyncDisposable {
   follow(copies: Readonly<Record<'users' | 'policy', DocumentCopy>>): Promise<Followed>;
   /** Counts wrong passwords together with the other nodes. */
   shareDelays(delays: LoginDelays): AsyncDisposable;
+  /** What the nodes share for logins of directories. */
+  readonly sharedLogins: SharedDirectoryLogins;
   /** True if a revocation could go unnoticed, and the configuration does not accept that. */
   isBlind(): boolean;
 }
@@ -62,6 +68,7 @@ export async function joinAuthCluster(
     shareKeys: (own) => shareKeys({ ...connected, own, node, log }),
     follow: (copies) => followDocuments({ ...connected, copies, node, directory, log }),
     shareDelays: (delays) => shareDelays({ ...connected, delays, node }),
+    sharedLogins: shareDirectoryLogins(connected.database, node),
     isBlind: () => onDatabaseLoss === 'refuse' && !connected.notifications.isListening.current,
     [Symbol.asyncDispose]: () => joined.disposeAsync(),
   };

@@ -287,6 +287,8 @@ export const CONFIRMATION = {
   together: 2_000,
   /** The people of an identity provider whose new refresh tokens are written together. A crash loses those tokens. */
   claimed: 500,
+  /** The time after which another node asks about a person, if the node that began to has ended. */
+  claimedFor: 60_000,
   /** The longest time for which new refresh tokens are only in memory. */
   writtenWithin: 3_000,
   /** The failures in a row after which a round ends. */

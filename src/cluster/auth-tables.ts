@@ -54,3 +54,13 @@ CREATE TABLE hubgate.device (
   created_at bigint NOT NULL, expires_at bigint NOT NULL, decided_by text, login text, owner_id text, approved int
 );
 `;
+
+/** The key that seals the refresh tokens of people, and the nodes that ask about them at the moment. */
+export const DIRECTORY_TABLES = `
+CREATE TABLE hubgate.login_key (
+  is_only boolean PRIMARY KEY DEFAULT true CHECK (is_only), key text NOT NULL
+);
+CREATE TABLE hubgate.confirmation (
+  person text COLLATE "C" PRIMARY KEY, node text NOT NULL, until timestamptz NOT NULL
+);
+`;

@@ -29,6 +29,7 @@ export async function forgetNode(
     ['copy', 'node'],
     ['download', 'node'],
     ['signing_key', 'node'],
+    ['confirmation', 'node'],
     ['node', 'id'],
   ])
     await database.change(`DELETE FROM hubgate.${table} WHERE ${column} = $1`, [id]);

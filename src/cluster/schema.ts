@@ -3,7 +3,7 @@
  * schema. Each release knows the schemas that it can run on.
  */
 import type { Postgres } from '../platform/postgres.ts';
-import { ACCOUNT_TABLES, AUTH_TABLES, PERSON_TABLES } from './auth-tables.ts';
+import { ACCOUNT_TABLES, AUTH_TABLES, DIRECTORY_TABLES, PERSON_TABLES } from './auth-tables.ts';
 import { COUNT_TABLES } from './count-tables.ts';
 import { DOCUMENT_TABLES } from './document-tables.ts';
 import { INDEX_TABLES } from './index-tables.ts';
@@ -15,6 +15,7 @@ const MIGRATIONS: readonly string[] = [
   [AUTH_TABLES, NODE_TABLES, INDEX_TABLES, DOCUMENT_TABLES, COUNT_TABLES].join(''),
   [PERSON_TABLES, ACCOUNT_TABLES].join(''),
   OBJECT_TABLES,
+  DIRECTORY_TABLES,
 ];
 
 /** The version of the schema that this release makes. It also runs on the next one. */

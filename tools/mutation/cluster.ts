@@ -5,6 +5,8 @@ const KNOWLEDGE = 'src/core/store/shared-knowledge.ts';
 const SOURCES = 'src/core/cluster/sources.ts';
 const PEER_SERVER = 'src/core/cluster/peer-server.ts';
 const PEER_CLIENT = 'src/core/cluster/peer-client.ts';
+const SHARED_LOGINS = 'src/auth/identity/directory/share-directory-logins.ts';
+const DIRECTORY = ['test/cluster/directory-logins.cluster.ts'];
 const WITHDRAWALS = ['test/cluster/withdrawals.cluster.ts'];
 const OBJECTS = ['test/cluster/objects.cluster.ts'];
 const DUTY = ['test/cluster/object-duty.cluster.ts'];
@@ -14,6 +16,20 @@ const HOSTED_UPLOADS = ['test/cluster/hosted-uploads.cluster.ts'];
 
 /** The defences of the nodes of a cluster against one another's slowness, loss and age. */
 export const clusterMutants: readonly Mutant[] = [
+  {
+    defence: 'one node at a time asks about a person',
+    file: SHARED_LOGINS,
+    find: ' WHERE c.until < now()`',
+    replace: '`',
+    tests: DIRECTORY,
+  },
+  {
+    defence: 'all nodes seal with one key',
+    file: SHARED_LOGINS,
+    find: 'return row?.key ?? own;',
+    replace: 'return own;',
+    tests: DIRECTORY,
+  },
   {
     defence: 'what could not be withdrawn is tried again without a break in the messages',
     file: INDEX,

@@ -26,9 +26,9 @@ export interface DirectoryLogins extends AsyncDisposable {
 }
 
 export async function openDirectoryLogins(options: DirectoryLoginsOptions): Promise<DirectoryLogins> {
-  const { logins, log, egress } = options;
+  const { logins, log, egress, shared } = options;
   await using stack = new AsyncDisposableStack();
-  const seal = await openTextSeal(options.keyFile);
+  const seal = await openTextSeal(options.keyFile, shared?.shareKey);
   const isUp = new Map(logins.map(({ name }) => [name, true]));
   const opened = logins.map(
     (login): OpenedDirectory =>
@@ -37,7 +37,7 @@ export async function openDirectoryLogins(options: DirectoryLoginsOptions): Prom
         : { login, oidc: stack.use(openOidcDirectory({ login, egress, log })) },
   );
   const watched = watchDirectories(isUp, log);
-  const claims = localClaims();
+  const claims = shared?.claims ?? localClaims();
   const confirmOptions = { ...options, seal, claims };
   const confirm = (directory: OpenedDirectory) =>
     watched(directory.login.name, () => confirmAll(directory, confirmOptions)).catch((error: unknown) => {

@@ -9,6 +9,7 @@ import type { LoginDelays } from '../login-delays.ts';
 import type { Users } from '../users-file.ts';
 import type { LdapDirectory } from './ldap.ts';
 import type { OidcDirectory } from './oidc.ts';
+import type { SharedDirectoryLogins } from './share-directory-logins.ts';
 
 export interface DirectoryLoginsOptions {
   readonly logins: readonly DirectoryLogin[];
@@ -22,6 +23,8 @@ export interface DirectoryLoginsOptions {
   readonly refresh: () => Promise<void>;
   readonly delays: LoginDelays;
   readonly egress?: EgressOptions | undefined;
+  /** What the nodes of a cluster share; absent without a cluster. */
+  readonly shared?: SharedDirectoryLogins | undefined;
   readonly clock: Clock;
   readonly log: Logger;
 }

@@ -19,19 +19,29 @@ const KEY_LENGTH = 32;
 const NONCE_LENGTH = 12;
 const TAG_LENGTH = 16;
 
-/** Reads the key, or makes one. Only its owner can read it. */
-export async function openTextSeal(file: string): Promise<TextSeal> {
+/**
+ * Reads the key, or makes one. Only its owner can read it. In a cluster, `share` returns the key of all nodes; what was
+ * sealed with the own one before can still be opened.
+ */
+export async function openTextSeal(
+  file: string,
+  share: (own: string) => Promise<string> = async (own) => own,
+): Promise<TextSeal> {
   if ((await readIfPresent(file)) === undefined) {
     await mkdir(path.dirname(file), { recursive: true, mode: 0o750 });
     await createFiles([{ file, bytes: `${randomBytes(KEY_LENGTH).toString('hex')}\n`, mode: 0o600 }]);
   }
-  const key = Buffer.from(String(await readRegularFile(file)).trim(), 'hex');
-  if (key.length !== KEY_LENGTH) throw new Error(`${file} is no key; remove it, and everybody logs in again`);
-  return createTextSeal(key);
+  const text = String(await readRegularFile(file)).trim();
+  const own = Buffer.from(text, 'hex');
+  if (own.length !== KEY_LENGTH) throw new Error(`${file} is no key; remove it, and everybody logs in again`);
+  return createTextSeal(Buffer.from(await share(text), 'hex'), own);
 }
 
-function createTextSeal(key: Buffer): TextSeal {
-  const id = createHash('sha256').update(key).digest('base64url').slice(0, 8);
+/** Seals with the first key, and opens with any. */
+function createTextSeal(...all: readonly [Buffer, ...Buffer[]]): TextSeal {
+  const [key] = all;
+  const keys = new Map(all.map((one) => [idOf(one), one]));
+  const id = idOf(key);
   return {
     seal(purpose, text) {
       const nonce = randomBytes(NONCE_LENGTH);
@@ -42,8 +52,9 @@ function createTextSeal(key: Buffer): TextSeal {
     open(purpose, sealed) {
       const [of, content = ''] = sealed.split('.');
       const bytes = Buffer.from(content, 'base64url');
-      if (of !== id || bytes.length < NONCE_LENGTH + TAG_LENGTH) return undefined;
-      const decipher = createDecipheriv('aes-256-gcm', key, bytes.subarray(0, NONCE_LENGTH));
+      const sealedWith = keys.get(of ?? '');
+      if (sealedWith === undefined || bytes.length < NONCE_LENGTH + TAG_LENGTH) return undefined;
+      const decipher = createDecipheriv('aes-256-gcm', sealedWith, bytes.subarray(0, NONCE_LENGTH));
       decipher.setAAD(Buffer.from(purpose)).setAuthTag(bytes.subarray(-TAG_LENGTH));
       try {
         const text = decipher.update(bytes.subarray(NONCE_LENGTH, -TAG_LENGTH));
@@ -53,4 +64,8 @@ function createTextSeal(key: Buffer): TextSeal {
       }
     },
   };
+}
+
+function idOf(key: Buffer): string {
+  return createHash('sha256').update(key).digest('base64url').slice(0, 8);
 }
