@@ -47,12 +47,16 @@ button.danger { background: transparent; color: var(--bad); border-color: var(--
 .wrong, .good { border: 1px solid; border-radius: 6px; padding: .75rem 1rem; margin: 1rem 0; }
 .wrong { color: var(--bad); background: var(--bad-panel); }
 .good { color: var(--good); background: var(--good-panel); }
+.good p { margin: 0; }
 .wrong ul { margin: 0; padding-left: 1.2rem; }
 .scroll { overflow-x: auto; }
 table { border-collapse: collapse; width: 100%; }
 caption { text-align: left; color: var(--quiet); padding-bottom: .5rem; }
 th, td { text-align: left; vertical-align: top; padding: .5rem .75rem .5rem 0; border-bottom: 1px solid var(--line); }
-td { overflow-wrap: anywhere; min-width: 5rem; }
+td { overflow-wrap: break-word; min-width: 5rem; }
+td code, th code { overflow-wrap: normal; }
+td.action { position: sticky; right: 0; background: var(--background); padding: .5rem 0 .5rem .5rem; }
+.agent { color: var(--quiet); font-size: .85rem; overflow-wrap: anywhere; min-width: 12rem; }
 pre {
   background: var(--panel); border: 1px solid var(--line); border-radius: 6px; padding: .75rem; white-space: pre-wrap;
   overflow-wrap: anywhere; user-select: all;

@@ -1,31 +1,17 @@
 import assert from 'node:assert/strict';
-import { createServer } from 'node:http';
-import type { AddressInfo } from 'node:net';
-import path from 'node:path';
 import { after, before, test } from 'node:test';
-import axe, { type AxeResults } from 'axe-core';
 import { type BrowserContext, type Browser as Chromium, chromium, type Page } from 'playwright-core';
 import { askAuth } from '../support/ask-auth.ts';
 import { imageOf } from '../support/image.ts';
 import { PASSWORD, type TestHubgate } from '../support/test-hubgate.ts';
 import { withMirror } from '../support/with-mirror.ts';
+import { examinePage } from './support/examine-page.ts';
+import { foreignSite } from './support/foreign-site.ts';
+import { reachByTab } from './support/keyboard.ts';
 import { ensurePackages } from './support/packages.ts';
 
 const ALPINE = '/v2/library/alpine/manifests/latest';
 const PAGES = ['', 'tokens', 'activity', 'connect', 'device', 'password'];
-/** Where the pages are drawn for somebody who looks at them; absent if nobody does. */
-const SCREENSHOTS = process.env.HUBGATE_SCREENSHOTS;
-
-/** What a screen reader calls the element with the focus, and how its outline looks. They run in the browser. */
-const FOCUSED = `(() => {
-  const element = document.activeElement;
-  const label = element.id ? document.querySelector('label[for="' + element.id + '"]') : null;
-  return (label?.textContent ?? element.getAttribute('aria-label') ?? element.textContent).trim();
-})()`;
-const OUTLINE = `(() => {
-  const { outlineStyle, outlineWidth } = getComputedStyle(document.activeElement);
-  return outlineStyle + ' ' + outlineWidth;
-})()`;
 
 const scope = new AsyncDisposableStack();
 let browser: Chromium;
@@ -131,18 +117,7 @@ test('a machine is approved by the code that it shows', async () => {
 test('somebody gets everywhere with the keyboard alone', async () => {
   const { page } = await open();
   await page.goto(`${origin}/account/login`);
-  /** Presses Tab until the wanted element has the focus, as somebody without a mouse does. */
-  const reach = async (name: string) => {
-    for (let count = 0; count < 40; count++) {
-      await page.keyboard.press('Tab');
-      const focused = await page.evaluate(FOCUSED);
-      if (focused !== name) continue;
-      const outline = String(await page.evaluate(OUTLINE));
-      assert.match(outline, /^solid [1-9]/, `nobody sees that ${name} has the focus`);
-      return;
-    }
-    assert.fail(`Tab does not reach ${name}`);
-  };
+  const reach = (name: string) => reachByTab(page, name);
   await reach('User name');
   await page.keyboard.type('jin');
   await reach('Password');
@@ -174,20 +149,7 @@ for (const colorScheme of ['light', 'dark'] as const)
       { width: 360, height: 740 },
     ]) {
       const { page } = await open({ colorScheme, viewport });
-      const examine = async (name: string) => {
-        await page.evaluate(axe.source);
-        const { violations } = await page.evaluate<AxeResults>('axe.run(document)');
-        assert.deepEqual(
-          violations.map(({ id, nodes }) => [id, nodes.map(({ html }) => html)]),
-          [],
-          `${name}, ${colorScheme}, ${viewport.width}`,
-        );
-        const width = await page.evaluate<number>('document.documentElement.scrollWidth');
-        assert.ok(width <= viewport.width, `${name} is ${width} wide on a screen of ${viewport.width}`);
-        if (SCREENSHOTS === undefined) return;
-        const file = path.join(SCREENSHOTS, `${name || 'overview'}-${colorScheme}-${viewport.width}.png`);
-        await page.screenshot({ path: file, fullPage: true });
-      };
+      const examine = (name: string) => examinePage(page, name, { colorScheme, viewport });
       await page.goto(`${origin}/account/login`);
       await examine('login');
       await logIn(page, 'zoe');
@@ -211,23 +173,6 @@ for (const colorScheme of ['light', 'dark'] as const)
       await examine('connected');
     }
   });
-
-/** A page of another site, on the same machine. */
-async function foreignSite(body: string): Promise<{ url: string } & AsyncDisposable> {
-  const server = createServer((_, response) => {
-    response.writeHead(200, { 'content-type': 'text/html' });
-    response.end(`<!doctype html><title>evil</title>${body}`);
-  });
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
-  const { port } = server.address() as AddressInfo;
-  return {
-    url: `http://127.0.0.1:${port}/`,
-    [Symbol.asyncDispose]: async () => {
-      server.closeAllConnections();
-      server.close();
-    },
-  };
-}
 
 test('a page of another site can neither act as somebody who is logged in, nor show the page in a frame', async () => {
   const { page, context } = await open();

@@ -13,14 +13,15 @@ export const PAY = '/v2/acme/pay/manifests/latest';
 export class DirectoryMirror {
   readonly provider: IdentityProvider;
   readonly hubgate: TestHubgate;
-  /** The address that the provider knows. It is not the one of the gateway, which tests ask without a browser. */
+  /** What people type into a browser, without a path. */
   readonly origin: string;
 
   static async start(
     scope: { after(stop: () => Promise<void>): void },
     options: Partial<TestHubgateOptions> = {},
   ): Promise<DirectoryMirror> {
-    const origin = `https://localhost:${await freePort()}`;
+    const port = await freePort();
+    const origin = `https://localhost:${port}`;
     const provider = await IdentityProvider.start(`${origin}/account/login/corp/callback`);
     scope.after(() => provider[Symbol.asyncDispose]());
     const { hubgate } = await withMirror(scope, {
@@ -28,8 +29,8 @@ export class DirectoryMirror {
       users: ['local'],
       privateImages: { 'acme/pay': imageOf() },
       ...options,
+      port,
       configuration: {
-        server: { url: origin },
         login: { corp: { oidc: { issuer: provider.issuer, clientId: 'hubgate' } } },
         ...options.configuration,
       },

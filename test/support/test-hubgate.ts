@@ -48,6 +48,8 @@ export interface TestHubgateOptions {
   /** The rules of access.yaml, without its first and last line. */
   readonly policy: string;
   readonly users?: readonly string[];
+  /** The port of the public listener, if others must know it before; by default a free one. */
+  readonly port?: number;
   /** What hubgate.yaml says besides the addresses and the upstream docker.io, which is the stand-in Hub. */
   readonly configuration?: Configuration;
   /** What only tests give to the core, such as other limits. */
@@ -96,7 +98,7 @@ export class TestHubgate implements AsyncDisposable {
 
   static async start(hub: FakeHub, options: TestHubgateOptions): Promise<TestHubgate> {
     const home = await mkdtemp(path.join(tmpdir(), 'hubgate-'));
-    const hubgate = new TestHubgate(home, await freePort(), await freePort(), hub, options);
+    const hubgate = new TestHubgate(home, options.port ?? (await freePort()), await freePort(), hub, options);
     await using stack = new AsyncDisposableStack();
     stack.use(hubgate);
     await hubgate.#prepare();

@@ -46,7 +46,7 @@ function activityRow(line: StoredAuditLine): Html {
 <td><span class="${isRefused ? 'refused' : 'allowed'}">${isRefused ? 'refused' : 'allowed'}</span>, ${line.status}${
     line.rule !== undefined && html`<br>rule ${line.rule}`
   }${line.limit !== undefined && html`<br>limit ${line.limit}`}${line.cache !== undefined && html`<br>${line.cache}`}</td>
-<td>${line.address}${line.agent !== undefined && html`<br>${line.agent}`}</td>
+<td>${line.address}${line.agent !== undefined && html`<div class="agent">${line.agent}</div>`}</td>
 </tr>`;
 }
 

@@ -59,7 +59,7 @@ function tokenTable({ user, tokens, now }: TokensPage): Html {
       token.lastUsedFrom !== null && html`<br>from ${token.lastUsedFrom}`
     }</td>
 <td>${limitsOf(token)}</td>
-<td><form method="post" action="/account/tokens/revoke">${csrfField(user.csrf)}<input type="hidden" name="id"
+<td class="action"><form method="post" action="/account/tokens/revoke">${csrfField(user.csrf)}<input type="hidden" name="id"
 value="${token.id}"><button class="danger" aria-label="Revoke ${token.label ?? token.id}">Revoke</button></form></td>
 </tr>`,
   );
