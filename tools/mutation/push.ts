@@ -9,6 +9,8 @@ const PUSH = 'src/gateway/routes/push.ts';
 const PUSH_TESTS = ['test/gateway/push.test.ts'];
 const UPLOAD_TESTS = ['test/gateway/upload.test.ts'];
 const STREAM_TESTS = ['test/platform/streamed-request.test.ts'];
+const CHUNKS = 'src/platform/ipc/receive-chunks.ts';
+const CHUNK_TESTS = ['test/platform/receive-chunks.test.ts'];
 
 /** The defences of hosted names, and of who may write to them. */
 export const pushMutants: readonly Mutant[] = [
@@ -184,15 +186,15 @@ export const pushMutants: readonly Mutant[] = [
   {
     defence: 'a body is read no faster than the core takes it',
     file: 'src/platform/ipc/send-body.ts',
-    find: 'if (this.#free.length === 0 && this.#pieces >= PIECES) this.#body.pause();',
-    replace: '',
+    find: 'return this.#sending < PIECES;',
+    replace: 'return true;',
     tests: STREAM_TESTS,
   },
   {
     defence: 'a body whose answer has come is not read on',
     file: 'src/platform/ipc/send-body.ts',
-    find: 'if (!this.#isOver) this.#body.resume();',
-    replace: 'this.#body.resume();',
+    find: 'if (!this.#isOver) this.#chunks.resume();',
+    replace: 'this.#chunks.resume();',
     tests: STREAM_TESTS,
   },
   {
@@ -208,5 +210,33 @@ export const pushMutants: readonly Mutant[] = [
     find: ' && buffer.byteLength === byteLength',
     replace: '',
     tests: STREAM_TESTS,
+  },
+  {
+    defence: 'a client is held back while nobody takes its chunks',
+    file: CHUNKS,
+    find: 'return !this.#isPaused;',
+    replace: 'return true;',
+    tests: CHUNK_TESTS,
+  },
+  {
+    defence: 'a chunk that comes too early waits',
+    file: CHUNKS,
+    find: 'if (this.#isPaused) this.#waiting.push(chunk);\n      else this.#give(chunk);',
+    replace: 'this.#give(chunk);',
+    tests: CHUNK_TESTS,
+  },
+  {
+    defence: 'chunks that wait are left to the next reader',
+    file: CHUNKS,
+    find: 'for (const chunk of this.#waiting.splice(0)) message.push(chunk);',
+    replace: '',
+    tests: CHUNK_TESTS,
+  },
+  {
+    defence: 'the bytes that came before the first chunk was taken come first',
+    file: CHUNKS,
+    find: 'this.#message.read() ?? this.#waiting.shift();',
+    replace: 'this.#waiting.shift();',
+    tests: CHUNK_TESTS,
   },
 ];

@@ -1,4 +1,5 @@
 import { finished, type Readable } from 'node:stream';
+import { type ReceivedChunks, receiveChunks } from '../../platform/ipc/receive-chunks.ts';
 import { releaseBuffer } from '../../platform/release-buffer.ts';
 
 /**
@@ -52,6 +53,7 @@ class Gathering implements Disposable {
   readonly #body: Readable;
   readonly #rest: 'destroy' | 'discard';
   readonly #linger: NodeJS.Timeout;
+  readonly #received: ReceivedChunks;
   #chunks: Buffer[] = [];
   #length = 0;
   /** The bytes to the end of the piece. Readers get whole chunks, which end where pieces do. */
@@ -68,12 +70,12 @@ class Gathering implements Disposable {
     this.#linger = setTimeout(() => {
       if (this.#length > 0) this.#due.resolve();
     }, LINGER);
-    body.on('data', this.#add);
     finished(body, { writable: false }, (error) => {
       this.#hasEnded = true;
       this.#error = error ?? undefined;
       this.#due.resolve();
     });
+    this.#received = receiveChunks(body, this.#add);
   }
 
   /** Resolves to no chunks at the end. */
@@ -87,29 +89,26 @@ class Gathering implements Disposable {
     this.#chunks = [];
     this.#length = 0;
     this.#room = length === this.#room ? PIECE : this.#room - length;
-    if (!this.#hasEnded) {
-      this.#due = Promise.withResolvers();
-      this.#body.resume();
-    }
-    if (last !== undefined) {
-      chunks.push(last.subarray(0, -rest));
-      this.#add(last.subarray(-rest));
-    }
+    if (!this.#hasEnded) this.#due = Promise.withResolvers();
+    if (last !== undefined) chunks.push(last.subarray(0, -rest));
+    const isFull = last !== undefined && !this.#add(last.subarray(-rest));
+    if (!isFull && !this.#hasEnded) this.#received.resume();
     return { chunks, length };
   }
 
-  readonly #add = (chunk: Buffer): void => {
+  readonly #add = (chunk: Buffer): boolean => {
     if (this.#length === 0) this.#linger.refresh();
     this.#chunks.push(chunk);
     this.#length += chunk.length;
-    if (this.#length < this.#room) return;
-    this.#body.pause();
-    this.#due.resolve();
+    const isFull = this.#length >= this.#room;
+    if (isFull) this.#due.resolve();
+    return !isFull;
   };
 
   [Symbol.dispose](): void {
     clearTimeout(this.#linger);
+    this.#received[Symbol.dispose]();
     if (this.#rest === 'destroy') this.#body.destroy();
-    else this.#body.off('data', this.#add).resume();
+    else this.#body.resume();
   }
 }

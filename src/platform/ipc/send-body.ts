@@ -1,6 +1,7 @@
 import type { ClientRequest } from 'node:http';
 import type { Readable } from 'node:stream';
 import { releaseBuffer } from '../release-buffer.ts';
+import { type ReceivedChunks, receiveChunks } from './receive-chunks.ts';
 
 /**
  * The bytes of one write. TLS yields chunks of at most 16 KiB, and each chunk would become four writes here, and an
@@ -26,9 +27,10 @@ class BodySender implements Disposable {
   readonly #body: Readable;
   readonly #sent: ClientRequest;
   readonly #linger: NodeJS.Timeout;
-  /** The memory that holds no bytes now, and the number of pieces that there are. */
+  readonly #chunks: ReceivedChunks;
+  /** The memory that holds no bytes now, and the number of pieces that are being sent. */
   readonly #free: Buffer[] = [];
-  #pieces = 0;
+  #sending = 0;
   /** The buffer that is being filled, and the number of bytes in it. */
   #piece: Buffer | undefined;
   #length = 0;
@@ -38,12 +40,13 @@ class BodySender implements Disposable {
     this.#body = body;
     this.#sent = sent;
     this.#linger = setTimeout(this.#flush, LINGER);
-    body.on('data', this.#add).once('end', this.#end);
+    body.once('end', this.#end);
+    this.#chunks = receiveChunks(body, this.#add);
   }
 
-  readonly #add = (chunk: Buffer): void => {
+  readonly #add = (chunk: Buffer): boolean => {
     for (let at = 0; at < chunk.length; ) {
-      this.#piece ??= this.#free.pop() ?? this.#allocate();
+      this.#piece ??= this.#free.pop() ?? Buffer.allocUnsafeSlow(PIECE);
       if (this.#length === 0) this.#linger.refresh();
       const copied = chunk.copy(this.#piece, this.#length, at);
       at += copied;
@@ -51,12 +54,8 @@ class BodySender implements Disposable {
       if (this.#length === PIECE) this.#flush();
     }
     releaseBuffer(chunk);
+    return this.#sending < PIECES;
   };
-
-  #allocate(): Buffer {
-    this.#pieces++;
-    return Buffer.allocUnsafeSlow(PIECE);
-  }
 
   readonly #flush = (): void => {
     const piece = this.#piece;
@@ -64,11 +63,12 @@ class BodySender implements Disposable {
     const bytes = piece.subarray(0, this.#length);
     this.#piece = undefined;
     this.#length = 0;
+    this.#sending++;
     this.#sent.write(bytes, () => {
+      this.#sending--;
       this.#free.push(piece);
-      if (!this.#isOver) this.#body.resume();
+      if (!this.#isOver) this.#chunks.resume();
     });
-    if (this.#free.length === 0 && this.#pieces >= PIECES) this.#body.pause();
   };
 
   readonly #end = (): void => {
@@ -80,6 +80,7 @@ class BodySender implements Disposable {
   [Symbol.dispose](): void {
     this.#isOver = true;
     clearTimeout(this.#linger);
-    this.#body.off('data', this.#add).off('end', this.#end).pause();
+    this.#body.off('end', this.#end);
+    this.#chunks[Symbol.dispose]();
   }
 }
