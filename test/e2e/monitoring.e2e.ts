@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
-import { readFile, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { after, test } from 'node:test';
 import { freePort } from '../support/free-port.ts';
@@ -89,4 +90,59 @@ test('Prometheus scrapes the mirror, evaluates every alert, and answers every qu
   await waitFor(async () => (await allRules()).every(({ health }) => health !== 'unknown'));
   for (const { name, health, state } of await allRules())
     assert.deepEqual([name, health, state], [name, 'ok', 'inactive']);
+});
+
+test('the recipe of docs/backup.md tells the time of a good backup only, and its alert fires when that is old', async (t) => {
+  const page = await readFile(path.join(DEPLOY, '../docs/backup.md'), 'utf8');
+  const [, script = ''] = /^```sh\n([\s\S]*?)^```$/m.exec(page) ?? [];
+  const [, rules = ''] = /^```yaml\n(groups:[\s\S]*?)^```$/m.exec(page) ?? [];
+  const directory = await mkdtemp(path.join(tmpdir(), 'hubgate-nightly-'));
+  t.after(() => rm(directory, { recursive: true, force: true }));
+  const at = (name: string) => path.join(directory, name);
+  const command = `exec '${process.execPath}' '${path.join(DEPLOY, '../src/bin/hubgate.ts')}' "$@"`;
+  await mkdir(at('bin'));
+  await writeFile(at('bin/hubgate'), `#!/bin/sh\n${command}\n`, { mode: 0o755 });
+  const nightly = async (copying: 'works' | 'fails', backups: string) => {
+    await writeFile(at('bin/rsync'), `#!/bin/sh\nexit ${copying === 'works' ? 0 : 23}\n`, { mode: 0o755 });
+    await mkdir(at(backups));
+    const here = script
+      .replace('/var/lib/hubgate', hubgate.home)
+      .replaceAll('/backup/', `${at(backups)}/`)
+      .replace('/var/lib/prometheus/node-exporter', directory);
+    return run('sh', ['-c', here], { env: { PATH: `${at('bin')}:${process.env.PATH}` } });
+  };
+  const failed = await nightly('fails', 'first');
+  assert.equal(failed.code, 23, failed.output);
+  await assert.rejects(readFile(at('hubgate.prom')), { code: 'ENOENT' });
+  const before = Math.floor(Date.now() / 1000);
+  const { code, output } = await nightly('works', 'second');
+  assert.equal(code, 0, output);
+  const metric = await readFile(at('hubgate.prom'), 'utf8');
+  const [, time = ''] = /^hubgate_backup_timestamp_seconds (\d+)\n$/.exec(metric) ?? assert.fail(metric);
+  assert.ok(Number(time) >= before);
+  await promtool(['check', 'metrics'], `# HELP hubgate_backup_timestamp_seconds when\n${metric}`);
+  await writeFile(at('rules.yaml'), rules);
+  await promtool(['check', 'rules', at('rules.yaml')]);
+  const series = (values: string) => [{ series: 'hubgate_backup_timestamp_seconds', values }];
+  const fires = (eval_time: string, labels: object[]) => ({
+    eval_time,
+    alertname: 'HubgateBackupOld',
+    exp_alerts: labels.map((exp_labels) => ({ exp_labels })),
+  });
+  // The annotations are compared too, so they are left out of the rule.
+  await writeFile(at('rules.yaml'), rules.replace(/^ +annotations:\n(?: {10}.*\n)+/m, ''));
+  const fired = [{ severity: 'warning' }];
+  const tests = [
+    {
+      interval: '1h',
+      input_series: series('0x72'),
+      alert_rule_test: [fires('47h', []), fires('49h', fired)],
+    },
+    { interval: '1h', input_series: [], alert_rule_test: [fires('10m', []), fires('20m', fired)] },
+  ];
+  await writeFile(
+    at('tests.yaml'),
+    JSON.stringify({ rule_files: ['rules.yaml'], evaluation_interval: '1m', tests }),
+  );
+  await promtool(['test', 'rules', at('tests.yaml')]);
 });
