@@ -64,7 +64,7 @@ export function readRules(files: readonly PolicyFile[], context: PolicyContext):
       checked(file.parts, canonicalPattern(text, hosted), path),
     );
   }
-  const reader = new RuleReader(names, context);
+  const reader = new PolicyReader(names, context);
   const rules = files.flatMap((file) => [...reader.rules(file, 'allow'), ...reader.rules(file, 'deny')]);
   const before = countFaults(files);
   const limits = readLimits(files, reader);
@@ -88,7 +88,7 @@ interface KnownNames {
   readonly sets: NamedLists;
 }
 
-class RuleReader implements LimitContext {
+class PolicyReader implements LimitContext {
   readonly #names: KnownNames;
   readonly #context: PolicyContext;
   /** The owner of each id, and its place. */

@@ -28,6 +28,7 @@ export function formatSubject(subject: Subject): string {
   return subject.kind === 'anonymous' ? 'anonymous' : `${subject.kind}:${subject.name}`;
 }
 
+/** Parses a subject as `formatSubject` writes it: with its kind. What people write is for `readSubject`. */
 export function parseSubject(text: string): Subject | undefined {
   if (text === 'anonymous') return ANONYMOUS;
   const subject = splitSubject(text);

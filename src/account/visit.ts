@@ -9,7 +9,7 @@ import type { SnippetMirror } from './snippets.ts';
 export interface AccountDependencies {
   readonly auth: AccountAuthClient;
   readonly mirror: SnippetMirror;
-  /** Reads the audit log for one user, of whom it has its turn. */
+  /** Reads one user's lines of the audit log. The requests of one user wait for each other. */
   readonly readActivity: (request: Omit<ActivityRequest, 'file'>) => Promise<Activity>;
   readonly clock: Clock;
 }

@@ -2,7 +2,7 @@ import type { DirectoryLogin } from '../config/login.ts';
 import type { Clock } from '../platform/clock.ts';
 import type { Meters } from '../platform/metrics.ts';
 import type { ObservableValue } from '../platform/observable-value.ts';
-import { countedPeople, identityOf, isOfPerson, ownerIdOf } from './identity/directory/counted-people.ts';
+import { countedPeople, isOfPerson, ownerIdOf } from './identity/directory/counted-people.ts';
 import type { DirectoryLogins } from './identity/directory/directory-logins.ts';
 import type { Users } from './identity/users-file.ts';
 import type { AuthState } from './state/auth-state.ts';
@@ -61,7 +61,7 @@ export function measureDirectories(meters: Meters, measured: MeasuredDirectories
       const now = clock();
       const active = new Set((await counted()).filter(({ until }) => until > now).map(ownerIdOf));
       const tokens = (await state.tokens()).filter((token) => isOfPerson(token) && token.expiresAt > now);
-      return [{ value: tokens.filter((token) => !active.has(identityOf(token).join('/'))).length }];
+      return [{ value: tokens.filter(({ ownerId }) => !active.has(ownerId ?? '')).length }];
     },
   );
 }

@@ -166,8 +166,8 @@ function readSections(parts: PartReader) {
 /**
  * Docker Hub is always among the upstreams, except in front of an external core that mirrors something else.
  */
-function readUpstreams(parts: PartReader, circumstances: LoadContext): readonly Upstream[] {
-  const { externalCore } = circumstances;
+function readUpstreams(parts: PartReader, context: LoadContext): readonly Upstream[] {
+  const { externalCore } = context;
   const hosts = Object.keys(parts.read(['upstreams'], UPSTREAMS) ?? {});
   if (externalCore && hosts.length > 1) {
     parts.fault(
@@ -179,7 +179,7 @@ function readUpstreams(parts: PartReader, circumstances: LoadContext): readonly 
   const wanted = externalCore && hosts.length > 0 ? hosts : [...new Set([DOCKER_HUB, ...hosts])];
   return wanted.flatMap((text): Upstream[] => {
     const host = parseUpstreamHost(text);
-    if (host !== undefined && canonicalHost(host) === host) return [readUpstream(parts, host, circumstances)];
+    if (host !== undefined && canonicalHost(host) === host) return [readUpstream(parts, host, context)];
     parts.fault(['upstreams', text], whyNoUpstream(text), 'key');
     return [];
   });
@@ -204,7 +204,7 @@ function whyNoUpstream(text: string): string {
   );
 }
 
-function readUpstream(parts: PartReader, host: UpstreamHost, circumstances: LoadContext): Upstream {
+function readUpstream(parts: PartReader, host: UpstreamHost, context: LoadContext): Upstream {
   const path = ['upstreams', host];
   const given = parts.read(path, UPSTREAM.nullish()) ?? UPSTREAM.parse({});
   const url = given.url ?? new URL(`https://${host === DOCKER_HUB ? 'registry-1.docker.io' : host}`);
@@ -214,8 +214,8 @@ function readUpstream(parts: PartReader, host: UpstreamHost, circumstances: Load
   for (const [index, service] of (tokenServices ?? []).entries())
     if (service.protocol === 'http:' && !insecure && url.protocol === 'https:')
       parts.fault([...path, 'tokenServices', index], withoutTls(service));
-  const { at } = circumstances;
-  const logins = readLogins(parts, host, given, circumstances);
+  const { at } = context;
+  const logins = readLogins(parts, host, given, context);
   return {
     host,
     url: url.pathname === '/' ? url.origin : url.href,

@@ -41,8 +41,8 @@ export const diskMutants: readonly Mutant[] = [
   {
     defence: 'the audit line states that a pull went past the cache in the middle',
     file: 'src/gateway/routes/pull.ts',
-    find: "howItCame(last.kind === 'blob-stream' ? last : answer)",
-    replace: 'howItCame(answer)',
+    find: "cacheFields(last.kind === 'blob-stream' ? last : answer)",
+    replace: 'cacheFields(answer)',
     tests: FULL_DISK,
   },
   {

@@ -38,9 +38,6 @@ export type Verdict =
 
 /**
  * Identifies a user by name and password or token. It takes the same time whether or not the name is known.
- * `isStray` means that the login may belong to another registry, and then its failure counts against nobody.
- * `signal` is aborted when nobody wants the verdict any more. Both options are read only if the verdict depends on them,
- * because Node makes the signal of a request when it is first read.
  */
 export type Authenticate = (
   login: LoginPassword,
@@ -48,8 +45,11 @@ export type Authenticate = (
   options?: LoginOptions,
 ) => Promise<Verdict>;
 
+/** Both are read only if the verdict depends on them, because they may be getters that cost something. */
 export interface LoginOptions {
+  /** True if the login may belong to another registry. Then its failure counts against nobody. */
   readonly isStray?: boolean;
+  /** Aborted when nobody wants the verdict any more. Node makes the signal of a request at its first use. */
   readonly signal?: AbortSignal;
 }
 
@@ -63,8 +63,8 @@ export interface LoginAttempt {
 /** One way to prove who somebody is. */
 export interface IdentityProvider {
   readonly name: string;
-  /** Resolves to `not mine` if another provider must judge the login. */
-  authenticate(attempt: LoginAttempt): Promise<Verdict | 'not mine'>;
+  /** Resolves to `unhandled` if another provider must judge the login. */
+  authenticate(attempt: LoginAttempt): Promise<Verdict | 'unhandled'>;
 }
 
 export interface AuthenticateOptions {
@@ -91,7 +91,7 @@ export function createAuthenticate(options: AuthenticateOptions): Authenticate {
   return async (login, address, options = {}) => {
     for (const provider of providers) {
       const verdict = await provider.authenticate({ login, address, options });
-      if (verdict !== 'not mine') return verdict;
+      if (verdict !== 'unhandled') return verdict;
     }
     return { kind: 'wrong' };
   };
@@ -102,7 +102,7 @@ function federation({ federatedLogin }: Pick<AuthenticateOptions, 'federatedLogi
   return {
     name: 'federation',
     authenticate: async ({ login }) =>
-      login.username === FEDERATED_NAME ? federatedLogin(login.password) : 'not mine',
+      login.username === FEDERATED_NAME ? federatedLogin(login.password) : 'unhandled',
   };
 }
 
@@ -110,10 +110,10 @@ function serviceTokens(options: TokenDependencies): IdentityProvider {
   return {
     name: 'service token',
     async authenticate({ login, address }) {
-      if (login.password.length > PASSWORD_LENGTH.most) return 'not mine';
+      if (login.password.length > PASSWORD_LENGTH.most) return 'unhandled';
       const presented = parseServiceToken(login.password);
       return presented === undefined
-        ? 'not mine'
+        ? 'unhandled'
         : byServiceToken(presented, login.username, address, options);
     },
   };
@@ -121,15 +121,15 @@ function serviceTokens(options: TokenDependencies): IdentityProvider {
 
 /** Judges the logins of those who are not in the users file. */
 function directories(
-  judge: DirectoryPasswords,
+  checkPasswords: DirectoryPasswords,
   { users, logins }: Pick<AuthenticateOptions, 'users' | 'logins'>,
 ): IdentityProvider {
   const isAsked = logins.some((login) => login.kind === 'ldap' && login.passwords === 'everywhere');
   return {
     name: 'directory',
     async authenticate(attempt) {
-      if (!isAsked || users.current.has(attempt.login.username)) return 'not mine';
-      const verdict = await judge(new AttemptedPassword(attempt), 'everywhere');
+      if (!isAsked || users.current.has(attempt.login.username)) return 'unhandled';
+      const verdict = await checkPasswords(new AttemptedPassword(attempt), 'everywhere');
       if (verdict.kind === 'refused') return { kind: 'wrong' };
       if (verdict.kind !== 'right') return verdict;
       const { person } = verdict;
@@ -186,13 +186,17 @@ class AttemptedPassword implements PasswordAttempt {
 
 type TokenDependencies = Pick<AuthenticateOptions, 'users' | 'state' | 'logins' | 'clock'>;
 
-/** Returns the owner of a token. One whom the directory has refused counts until the beginning of time. */
+/**
+ * Returns the owner of a token. If the directory has refused the person, `until` is 0, and the token is answered
+ * with `suspended`.
+ */
 async function currentOwner(
   token: StoredToken,
   { users, state, logins }: TokenDependencies,
 ): Promise<CountedOwner | undefined> {
   if (!isOfPerson(token)) return ownerOf(token, { users: users.current, people: new Map() });
-  const person = await state.personOf(...identityOf(token));
+  const { login, id } = identityOf(token);
+  const person = await state.personOf(login, id);
   if (person === undefined) return undefined;
   const counted = countedPeople([{ ...person, refusedAt: null }], logins, users.current);
   const owner = ownerOf(token, { users: users.current, people: byOwnerId(counted) });
@@ -215,7 +219,7 @@ async function byServiceToken(
   if (token.expiresAt <= clock()) return { kind: 'wrong' };
   const { pull, push, from } = token;
   if (from !== null && parseNetwork(from)?.contains(address) !== true) return { kind: 'wrong' };
-  if (owner.until <= clock()) return { kind: 'suspended', login: identityOf(token)[0] };
+  if (owner.until <= clock()) return { kind: 'suspended', login: identityOf(token).login };
   await state.useToken(token.id, clock(), address);
   const restriction = compileTokenRestriction({ pull: pull ?? undefined, push, from: from ?? undefined });
   return {

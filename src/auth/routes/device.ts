@@ -85,7 +85,7 @@ export async function revokeDevice(context: Context, dependencies: DeviceRouteDe
   if (presented && stored && stored.label !== null && isTokenSecret(presented.secret, stored.hash)) {
     await state.removeToken(stored.id);
     const { owner: user, id: revoked, label } = stored;
-    const login = isOfPerson(stored) ? identityOf(stored)[0] : null;
+    const login = isOfPerson(stored) ? identityOf(stored).login : null;
     const credential = tokenCredential(revoked);
     auditUser(context, { action: 'revoke-token', user, login, credential, token: revoked, label });
     log.info({ user: stored.owner, id: stored.id }, 'a machine has logged out, and its token is revoked');

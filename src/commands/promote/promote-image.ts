@@ -132,7 +132,8 @@ class Promoting {
     this.#blobs.add(digest);
     if (writer === undefined) return;
     const { source: repository } = this.#promotion;
-    // The core makes a blob durable after its last byte, and only then can it be mounted.
+    // The core makes a blob durable after its last byte, and only then can it be mounted. After the last attempt
+    // `mount` is asked nevertheless, and refuses if the blob is still not there.
     for (let isNew = true, attempt = 1; isNew && attempt <= ATTEMPTS; attempt++) {
       if (attempt > 1) await delay(attempt * AGAIN_AFTER);
       const blob = await warmBlob({
@@ -188,14 +189,14 @@ class Promoting {
 
   /** @throws PromotionDenied */
   #require(action: 'pull' | 'push', repository: Repository, tag?: Tag): Judgement & { decision: 'allow' } {
-    const { subject, judge } = this.#options.promoter;
-    const judgement = judge(action, repository, tag);
+    const { promoter } = this.#options;
+    const judgement = promoter.judge(action, repository, tag);
     if (judgement.decision === 'allow') return judgement;
     const what = `${repository.name}${tag === undefined ? '' : `:${tag}`}`;
     const { rule, because } = judgement;
     const why = rule === undefined ? 'no rule allows it' : `the rule ${rule} refuses it`;
     const reason = because === undefined ? '' : ` (${because})`;
-    throw new PromotionDenied(`${subject} may not ${action} ${what}: ${why}${reason}`, rule);
+    throw new PromotionDenied(`${promoter.subject} may not ${action} ${what}: ${why}${reason}`, rule);
   }
 
   async #fetch(reference: Reference): Promise<FetchedManifest> {

@@ -189,7 +189,8 @@ export class SharedDownload implements AsyncDisposable {
     const confirmed = await confirm();
     if (confirmed.kind !== 'ok') return confirmed;
     if (from > object.size) return unavailable('unfit', `the object has ${object.size} bytes`);
-    // A store answers a range that is empty with an error.
+    // A store answers an empty range with an error, so then the object is read from its beginning. Whoever reads
+    // the body skips the bytes that are here already.
     const begin = from === object.size ? 0 : from;
     const content = await objects.open(object, begin);
     if (content === undefined) return undefined;

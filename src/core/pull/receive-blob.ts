@@ -63,7 +63,7 @@ export async function* receiveBlob(
       }
       if (size === undefined || at >= size) return;
     } catch (error) {
-      trouble = whatCanBeMended(asError(error), at);
+      trouble = retryReasonOrThrow(asError(error), at);
     }
     if (resumption === limits.resumptions || signal.aborted)
       throw new BrokenOff(`at ${at} bytes: ${trouble}`);
@@ -76,7 +76,7 @@ export async function* receiveBlob(
  * Returns why the body broke off.
  * @throws BrokenOff if asking again does not help.
  */
-function whatCanBeMended(error: Error, at: number): string {
+function retryReasonOrThrow(error: Error, at: number): string {
   if (error instanceof BrokenOff) throw error;
   if (isUndecodable(error)) throw new BrokenOff(`at ${at} bytes: ${error.message}`);
   return error.message;

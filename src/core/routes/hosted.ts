@@ -334,7 +334,7 @@ function answerPublished(context: Context, { digest, size }: PublishedBlob): und
   });
 }
 
-/** Koa would send the words of the status as the body. */
+/** Koa would send the words of the status as the body. It sets 204 for a null body, so the status is set again. */
 function answerEmpty(context: Context, status: 201 | 202 | 204): void {
   context.status = status;
   context.body = null;

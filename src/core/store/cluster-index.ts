@@ -335,10 +335,13 @@ export class ClusterIndex implements IndexStore {
   }
 
   /**
-   * Stores knowledge, and remembers it. Losing it costs only a request to the upstream later. As long as
-   * something of the repository is to be withdrawn, nothing is added, because what the database still has
-   * would count again. What the database does not have is remembered only while no message can arrive: no
-   * message tells that another node has withdrawn it.
+   * Stores knowledge, and remembers it. Losing it costs only a request to the upstream later.
+   *
+   * - It is not stored while something of the repository is still to be withdrawn, because what the database
+   *   still has would count again.
+   * - It is not remembered if something was dropped meanwhile, because that may have been this.
+   * - If the database is away, it is remembered only while no message can arrive. Otherwise another node could
+   *   withdraw it, and no message would say so.
    */
   async #put(
     repository: RepositoryName,
@@ -391,9 +394,9 @@ export class ClusterIndex implements IndexStore {
   #isWithdrawn(repository: RepositoryName, digest?: Digest): boolean {
     const pending = this.#pending.get(repository);
     if (pending === undefined) return false;
-    const isOfOtherLink = (key: string) =>
-      key.startsWith(LINK) && (digest === undefined || key !== linkKey(digest));
-    return [...pending.keys()].some((key) => !isOfOtherLink(key));
+    const concerns = (key: string) =>
+      !key.startsWith(LINK) || (digest !== undefined && key === linkKey(digest));
+    return [...pending.keys()].some(concerns);
   }
 
   #done(repository: RepositoryName, key: string): void {

@@ -214,9 +214,9 @@ class ChallengeAuthorization implements Authorization {
     const challenges = parseChallenges(headers ?? '');
     const bearers = challenges.filter(({ scheme }) => scheme === 'bearer').map((one) => this.#bearerIn(one));
     const bearer = bearers.find(isOwn) ?? bearers.find(({ kind }) => kind === 'ok') ?? bearers[0];
-    const isBasic = bearers.length < challenges.length;
+    const offersBasic = challenges.some(({ scheme }) => scheme === 'basic');
     const mayBeBasic = bearer === undefined || (this.#credential !== undefined && identity === 'account');
-    if (bearer?.kind !== 'ok' && isBasic && mayBeBasic) return ok({ kind: 'basic' });
+    if (bearer?.kind !== 'ok' && offersBasic && mayBeBasic) return ok({ kind: 'basic' });
     return bearer ?? this.#unmet();
   }
 

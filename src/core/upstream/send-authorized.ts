@@ -23,11 +23,11 @@ export interface AuthorizeWith {
 export async function sendAuthorized(
   transport: Transport,
   request: UpstreamRequest,
-  using: AuthorizeWith,
+  auth: AuthorizeWith,
 ): Promise<UpstreamResult<UpstreamResponse>> {
-  const { session, as } = using;
+  const { session, as } = auth;
   const { authorization } = session;
-  const answer = await sendWithHeader(transport, request, using);
+  const answer = await sendWithHeader(transport, request, auth);
   if (as === 'anonymous' || !authorization.isBasic || answer.kind !== 'ok' || answer.value.redirected)
     return answer;
   const { statusCode: status } = answer.value;
@@ -40,7 +40,7 @@ export async function sendAuthorized(
   const asked =
     request.url.pathname === root.url.pathname
       ? answer
-      : await sendWithHeader(transport, root, { ...using, scope: '' });
+      : await sendWithHeader(transport, root, { ...auth, scope: '' });
   if (asked.kind === 'ok') discard(asked.value);
   if (asked.kind !== 'ok' || !mayBeOfLogin(asked.value.statusCode, upstream)) return answer;
   discard(answer.value);

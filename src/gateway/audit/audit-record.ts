@@ -36,7 +36,7 @@ export function repositoryLine(
     action: route.kind === 'tags' || route.kind === 'referrers' ? route.kind : 'pull',
     ...callerLine(asked),
     repository: route.repository.name,
-    ...whatWasAsked(route, result.digest),
+    ...requestedReference(route, result.digest),
     ...(decision.rule !== undefined && { rule: decision.rule }),
     decision: decision.kind === 'granted' ? 'allow' : 'deny',
     status,
@@ -69,7 +69,7 @@ export function callerLine({
   };
 }
 
-export function howItCame(answer: CoreAnswer): Partial<DeliveryResult> {
+export function cacheFields(answer: CoreAnswer): Partial<DeliveryResult> {
   return {
     ...('cache' in answer && { cache: answer.cache }),
     ...(answer.kind === 'refused' && answer.age !== undefined && { cache: 'stale' }),
@@ -79,7 +79,7 @@ export function howItCame(answer: CoreAnswer): Partial<DeliveryResult> {
   };
 }
 
-function whatWasAsked(
+function requestedReference(
   route: RepositoryRoute,
   resolved: string | undefined,
 ): Pick<AuditLine, 'tag' | 'digest'> {

@@ -35,7 +35,7 @@ export function writtenLine(
     ...(push !== undefined && { push }),
     ...callerLine(write),
     repository: route.repository.name,
-    ...whatWasWritten(target),
+    ...writtenReference(target),
     ...uploadOf(target, upload),
     ...(digest !== undefined && { digest }),
     ...(size > 0 && { size }),
@@ -53,7 +53,7 @@ function uploadOf({ route }: WriteTarget, begun: string | undefined): Pick<Audit
   return upload === undefined ? {} : { upload };
 }
 
-function whatWasWritten({ route }: WriteTarget): Pick<AuditLine, 'tag' | 'digest'> {
+function writtenReference({ route }: WriteTarget): Pick<AuditLine, 'tag' | 'digest'> {
   if (route.kind === 'manifest')
     return route.reference.kind === 'tag' ? { tag: route.reference.tag } : { digest: route.reference.digest };
   const digest = route.kind === 'uploads' ? (route.digest ?? route.mount) : route.digest;

@@ -46,7 +46,7 @@ export async function deliverBlob(to: BlobRecipient, source: BlobReader): Promis
   if (size !== undefined && ranges !== undefined) {
     const parts = partsOf(source, size, ranges);
     respond(response, 206, { ...blobHeaders(digest, parts.length), 'content-type': parts.type });
-    return sendBody(response, (body) => parts.send(body, (...bytes) => takeChunk(pool, ...bytes)));
+    return sendBody(response, (body) => parts.send(body, (...wanted) => takeChunk(pool, ...wanted)));
   }
   respond(response, range === undefined ? 200 : 206, {
     ...blobHeaders(digest, range === undefined ? size : range.end - range.start),

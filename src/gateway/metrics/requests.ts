@@ -12,7 +12,7 @@ import type { Audit } from '../audit/audit.ts';
 
 export interface RequestMeters {
   /** Counts a request from now to the end of its answer. */
-  request(request: IncomingMessage, response: ServerResponse): void;
+  countRequest(request: IncomingMessage, response: ServerResponse): void;
   /** Counts requests by the audit lines, and reports the state of the audit log. */
   audited(audit: Audit): Audit;
 }
@@ -55,7 +55,7 @@ export function measureRequests(meters: Meters): RequestMeters {
   );
   const decided = countLines(meters);
   return {
-    request(request, response) {
+    countRequest(request, response) {
       const started = performance.now();
       underWay.inc();
       response.on('close', () => {

@@ -46,7 +46,7 @@ export function createBounds({ metrics, addressOf, inFlight, place }: Bounds) {
   const addresses = new InFlight(inFlight.ofAddress);
   return (handler: RequestListener): RequestListener =>
     (request, response) => {
-      metrics.request(request, response);
+      metrics.countRequest(request, response);
       if (!isOriginForm(request.url)) return refuse(response, { error: 'NAME_UNKNOWN' });
       const isProbe = request.url === PROBED;
       if (isProbe && place !== undefined && request.headers[PROBE_HEADER] === place.start)

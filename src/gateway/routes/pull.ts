@@ -4,7 +4,7 @@ import { ERRORS } from '../../registry/error.ts';
 import { isOneRange } from '../../registry/range.ts';
 import type { Tag } from '../../registry/reference.ts';
 import type { RepositoryRoute } from '../../registry/route.ts';
-import { howItCame, repositoryLine } from '../audit/audit-record.ts';
+import { cacheFields, repositoryLine } from '../audit/audit-record.ts';
 import { shareOf, subjectKeyOf } from '../authentication/request-keys.ts';
 import type { AccessRequest } from '../authorization/authorize.ts';
 import { sumOf } from '../clients/accounting.ts';
@@ -37,7 +37,7 @@ export function authorizePull(dependencies: V2Dependencies): V2Step {
   return ({ res, state }, next) => {
     const { authentication, route, address } = state.pull;
     state.authorize = dependencies.authorizeNow();
-    const decision = state.authorize(authentication, { action: 'pull', ...whatIsPulled(route), address });
+    const decision = state.authorize(authentication, { action: 'pull', ...pullTarget(route), address });
     state.decision = decision;
     if (decision.kind === 'refused') {
       refuse(res, accessRefusal(authentication, decision, dependencies));
@@ -50,7 +50,7 @@ export function authorizePull(dependencies: V2Dependencies): V2Step {
 }
 
 /** Returns the tag if the request resolves one. Every other request is decided by its repository alone. */
-function whatIsPulled(route: RepositoryRoute): Pick<AccessRequest, 'repository' | 'tag'> {
+function pullTarget(route: RepositoryRoute): Pick<AccessRequest, 'repository' | 'tag'> {
   const { repository } = route;
   return route.kind === 'manifest' && route.reference.kind === 'tag'
     ? { repository, tag: route.reference.tag }
@@ -116,7 +116,7 @@ export function deliverAnswer(dependencies: V2Dependencies): V2Step {
     };
     const { status, bytes, failure } = await deliver(to, answer);
     if (failure !== undefined) logFailure(pull, failure, dependencies);
-    state.result = { status, bytes, ...howItCame(last.kind === 'blob-stream' ? last : answer) };
+    state.result = { status, bytes, ...cacheFields(last.kind === 'blob-stream' ? last : answer) };
   };
 }
 

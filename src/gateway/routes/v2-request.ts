@@ -67,7 +67,7 @@ export interface V2State {
   /** Added by `parseRoute` for a request that writes to a hosted repository. */
   target?: WriteTarget | undefined;
   /** Added by `parseRoute`: true for a request that would write to a mirrored repository. It has no `route`. */
-  writesToMirrored?: boolean;
+  isMirroredWrite?: boolean;
   /** Added by `authenticate`. */
   authentication: Authentication;
   /** Added by `recordWrite`, and below it by the step that answers the write. */

@@ -48,7 +48,7 @@ function parseRoute({ addressOf, names, sendWrite }: V2Dependencies): V2Step {
     state.target = sendWrite === undefined ? undefined : writeTarget(route, method);
     if (state.target !== undefined) return next();
     if (sendWrite !== undefined && writesToMirrored(route, method)) {
-      state.writesToMirrored = true;
+      state.isMirroredWrite = true;
       return next();
     }
     if (isUpload(route) || (method !== 'GET' && method !== 'HEAD'))
@@ -88,7 +88,7 @@ function writesToMirrored(route: Route, method = ''): boolean {
 function refuseMirroredWrite({ pushableNamespaces }: V2Dependencies): V2Step {
   return (context, next) => {
     const { req, res, state } = context;
-    if (state.writesToMirrored !== true) return next();
+    if (state.isMirroredWrite !== true) return next();
     context.respond = false;
     const own = pushableNamespaces(state.authentication, state.address);
     refuseUnread(req, res, {
@@ -112,7 +112,7 @@ function authenticate(dependencies: V2Dependencies): V2Step {
   return async ({ req, state }, next) => {
     const { route } = state;
     const ignoreCertificate =
-      state.writesToMirrored !== true && state.target === undefined && route.kind === 'ping';
+      state.isMirroredWrite !== true && state.target === undefined && route.kind === 'ping';
     state.authentication = await dependencies.authenticate(req, { ignoreCertificate });
     return next();
   };

@@ -48,10 +48,13 @@ export function personCredential(person: Pick<StoredPerson, 'login' | 'stableId'
 }
 
 /** Returns the login and the stable id of the person that owns a token. */
-export function identityOf({ ownerId }: Pick<StoredToken, 'ownerId'>): readonly [login: string, id: string] {
+export function identityOf({ ownerId }: Pick<StoredToken, 'ownerId'>): {
+  readonly login: string;
+  readonly id: string;
+} {
   const text = ownerId ?? '';
   const slash = text.indexOf('/');
-  return [text.slice(0, slash), text.slice(slash + 1)];
+  return { login: text.slice(0, slash), id: text.slice(slash + 1) };
 }
 
 /** True if a token belongs to a person of a directory, and not to an entry of the users file. */
