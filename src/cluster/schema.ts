@@ -6,6 +6,7 @@ import type { Postgres } from '../platform/postgres.ts';
 import { ACCOUNT_TABLES, AUTH_TABLES, DIRECTORY_TABLES, PERSON_TABLES } from './auth-tables.ts';
 import { COUNT_TABLES } from './count-tables.ts';
 import { DOCUMENT_TABLES } from './document-tables.ts';
+import { HOSTED_CLUSTER_TABLES } from './hosted-tables.ts';
 import { INDEX_TABLES } from './index-tables.ts';
 import { NODE_TABLES } from './node-tables.ts';
 import { OBJECT_TABLES } from './object-tables.ts';
@@ -15,7 +16,7 @@ const MIGRATIONS: readonly string[] = [
   [AUTH_TABLES, NODE_TABLES, INDEX_TABLES, DOCUMENT_TABLES, COUNT_TABLES].join(''),
   [PERSON_TABLES, ACCOUNT_TABLES].join(''),
   OBJECT_TABLES,
-  DIRECTORY_TABLES,
+  [DIRECTORY_TABLES, HOSTED_CLUSTER_TABLES].join(''),
 ];
 
 /** The version of the schema that this release makes. It also runs on the next one. */

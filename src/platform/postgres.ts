@@ -75,11 +75,13 @@ export class Postgres implements PostgresQueries, AsyncDisposable {
   }
 
   /**
-   * Runs `task` in one transaction, which is rolled back if it throws. `script` runs several statements.
+   * Runs `task` in one transaction, which is rolled back if it throws. `script` runs several statements, and `begin`
+   * is the script that begins the transaction.
    * @throws DatabaseUnavailable
    */
   transaction<T>(
     task: (queries: PostgresQueries, script: (sql: string) => Promise<unknown>) => Promise<T>,
+    begin = 'BEGIN',
   ): Promise<T> {
     return this.#with(async (client) => {
       const queries: PostgresQueries = {
@@ -87,8 +89,8 @@ export class Postgres implements PostgresQueries, AsyncDisposable {
           (await this.#query<Row>(client, sql, values)).rows,
         change: async (sql, values = []) => (await this.#query(client, sql, values)).rowCount ?? 0,
       };
-      await client.query('BEGIN');
       try {
+        await client.query(begin);
         const result = await task(queries, (sql) => client.query(sql));
         await client.query('COMMIT');
         return result;
@@ -163,8 +165,11 @@ function clientOptions({ url, application, deadline }: PostgresOptions): pg.Clie
   };
 }
 
-/** An error without an SQLSTATE is one of the connection: a time-out, a reset, or a name that is unknown. */
-function concernsServer(error: unknown): boolean {
+/**
+ * True if an error of a query is not about its statement. An error without an SQLSTATE is one of the connection: a
+ * time-out, a reset, or a name that is unknown.
+ */
+export function concernsServer(error: unknown): boolean {
   if (!(error instanceof Error)) return false;
   const code = 'code' in error && typeof error.code === 'string' ? error.code : '';
   const isSqlState = /^[0-9A-Z]{5}$/.test(code) && 'severity' in error;

@@ -54,6 +54,19 @@ export const SELECT_HOSTED = {
     AND NOT EXISTS (SELECT 1 FROM main.manifest m WHERE m.repository = c.repository AND m.digest = c.child)`,
 } as const;
 
+/** The queries and changes of what only a cluster has: the objects with the bytes of the blobs. */
+export const SELECT_HOSTED_CONTENT = {
+  content: 'SELECT size, object FROM main.content WHERE digest = ?1',
+} as const;
+export const CHANGE_HOSTED_CONTENT = {
+  /** The first object of a digest stays. */
+  putContent: `INSERT INTO main.content AS old (digest, size, object) VALUES (?1, ?2, ?3)
+    ON CONFLICT (digest) DO UPDATE SET object = excluded.object WHERE old.object IS NULL`,
+  /** The object is removed later, because another node may still read it. */
+  removeContent: `WITH gone AS (DELETE FROM main.content WHERE digest = ?1 RETURNING object)
+    INSERT INTO hubgate.removed_object (key) SELECT object FROM gone WHERE object IS NOT NULL ON CONFLICT DO NOTHING`,
+} as const;
+
 export const CHANGE_HOSTED = {
   addRepository: 'INSERT INTO main.repository (path) VALUES (?1) ON CONFLICT DO NOTHING',
   putBlob: `INSERT INTO main.blob AS old (repository, digest, size, leased_until) VALUES (?1, ?2, ?3, ?4)

@@ -1,7 +1,12 @@
 import type { Digest } from '../../registry/digest.ts';
 import type { ManifestMediaType } from '../../registry/media-type.ts';
 import type { Tag } from '../../registry/reference.ts';
-import { CHANGE_HOSTED, SELECT_HOSTED } from './hosted-queries.ts';
+import {
+  CHANGE_HOSTED,
+  CHANGE_HOSTED_CONTENT,
+  SELECT_HOSTED,
+  SELECT_HOSTED_CONTENT,
+} from './hosted-queries.ts';
 import { askHosted, type HostedStep, type HostedValue } from './hosted-step.ts';
 
 /** The most changes of one tag that are kept and listed. */
@@ -91,6 +96,8 @@ interface Rows {
   };
   readonly pathsWithBlob: { readonly path: string };
   readonly tornTags: { readonly path: string; readonly name: Tag; readonly digest: Digest };
+  /** Only a cluster has this, and `putContent` and `removeContent`: the key of the object that has the bytes. */
+  readonly content: { readonly size: number; readonly object: string | null };
   readonly tornManifests: { readonly path: string; readonly parent: Digest; readonly child: Digest };
 }
 
@@ -109,15 +116,17 @@ export type HostedSelects = { readonly [Name in keyof Rows]: HostedSelect<Rows[N
 
 export interface HostedStatements {
   readonly select: HostedSelects;
-  readonly change: { readonly [Name in keyof typeof CHANGE_HOSTED]: HostedChange };
+  readonly change: {
+    readonly [Name in keyof typeof CHANGE_HOSTED | keyof typeof CHANGE_HOSTED_CONTENT]: HostedChange;
+  };
 }
 
 export const HOSTED_STATEMENTS: HostedStatements = {
-  select: mapNames(SELECT_HOSTED, (name) => ({
+  select: mapNames({ ...SELECT_HOSTED, ...SELECT_HOSTED_CONTENT }, (name) => ({
     get: (...values: HostedValue[]) => askHosted<never>({ name, wants: 'row', values }),
     all: (...values: HostedValue[]) => askHosted<never>({ name, wants: 'rows', values }),
   })),
-  change: mapNames(CHANGE_HOSTED, (name) => ({
+  change: mapNames({ ...CHANGE_HOSTED, ...CHANGE_HOSTED_CONTENT }, (name) => ({
     run: (...values: HostedValue[]) => askHosted<number>({ name, wants: 'count', values }),
   })),
 };

@@ -1,11 +1,20 @@
-import type { CHANGE_HOSTED, SELECT_HOSTED } from './hosted-queries.ts';
+import type {
+  CHANGE_HOSTED,
+  CHANGE_HOSTED_CONTENT,
+  SELECT_HOSTED,
+  SELECT_HOSTED_CONTENT,
+} from './hosted-queries.ts';
 
 /** A value of a statement. */
 export type HostedValue = string | number | null | Uint8Array;
 
 /** A statement with its values, which the database runs. */
 export interface HostedQuery {
-  readonly name: keyof typeof SELECT_HOSTED | keyof typeof CHANGE_HOSTED;
+  readonly name:
+    | keyof typeof SELECT_HOSTED
+    | keyof typeof SELECT_HOSTED_CONTENT
+    | keyof typeof CHANGE_HOSTED
+    | keyof typeof CHANGE_HOSTED_CONTENT;
   /** The first row, all rows, or the number of rows that were changed. */
   readonly wants: 'row' | 'rows' | 'count';
   readonly values: readonly HostedValue[];

@@ -37,6 +37,8 @@ export interface HostedInCluster {
 export interface HostedOptions {
   /** The directory of the content. Nothing else is in it. */
   readonly directory: string;
+  /** The database of a cluster; absent: a file of the directory. */
+  readonly database?: HostedDatabase;
   readonly namespaces: readonly NamespaceRules[];
   readonly limits?: UploadLimits;
   /** The bounds on the manifests that are being received. Only tests set others. */
@@ -84,7 +86,7 @@ export async function openHosted(
   await using stack = new AsyncDisposableStack();
   await makeDirectory(directory, 0o750);
   const files = new HostedFiles(directory);
-  const database = stack.use(await SqliteHostedDatabase.open(directory, log));
+  const database = options.database ?? stack.use(await SqliteHostedDatabase.open(directory, log));
   // The database is the lock, so files are only touched after it was opened.
   if (database.failure === undefined) await files.prepare();
   const quotas = new Quotas(namespaces);

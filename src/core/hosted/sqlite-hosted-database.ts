@@ -189,13 +189,14 @@ function take<T>(prepared: Prepared, step: HostedStep<T>): T {
 
 function answer(prepared: Prepared, { name, wants, values }: HostedQuery): unknown {
   const statement = prepared.get(name);
+  if (statement === undefined) throw new Error(`only the database of a cluster knows the statement ${name}`);
   switch (wants) {
     case 'row':
-      return statement?.get(...values);
+      return statement.get(...values);
     case 'rows':
-      return statement?.all(...values);
+      return statement.all(...values);
     case 'count':
-      return Number(statement?.run(...values).changes);
+      return Number(statement.run(...values).changes);
   }
 }
 
