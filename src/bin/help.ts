@@ -35,6 +35,7 @@ const HELP: Readonly<Record<string, VerbHelp>> = {
   'cluster forget': { page: 'cluster.md', examples: ['cluster forget n3'] },
   'cluster import': { page: 'cluster.md', examples: ['cluster import'] },
   'cluster export': { page: 'cluster.md', examples: ['cluster export'] },
+  'cluster backup': { page: 'cluster.md', examples: ['cluster backup', 'cluster backup --json'] },
   promote: {
     page: 'hosted.md',
     examples: [

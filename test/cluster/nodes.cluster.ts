@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict';
-import { readFile, writeFile } from 'node:fs/promises';
+import { spawnSync } from 'node:child_process';
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { after, before, test } from 'node:test';
 import { imageOf } from '../support/image.ts';
@@ -87,6 +89,26 @@ test('a service token that is made on one node is one on all, and is revoked on 
   const revoked = await cluster.node(0).run('token', 'revoke', id);
   assert.equal(revoked.code, 0, revoked.output);
   await waitFor(async () => (await statuses(token)).every((status) => status === 401));
+});
+
+test('the database is backed up and restored by the commands that `cluster backup` prints', async (t) => {
+  const { code, output } = await cluster.node(1).run('cluster', 'backup', '--json');
+  assert.equal(code, 0, output);
+  const { backup, restore, nodes } = JSON.parse(output);
+  assert.equal(nodes, 3);
+  const directory = await mkdtemp(path.join(tmpdir(), 'hubgate-dump-'));
+  t.after(() => rm(directory, { recursive: true }));
+  const other = await cluster.server.database();
+  const into = restore.replace(`'${cluster.database}'`, `'${other}'`);
+  assert.notEqual(into, restore);
+  for (const command of [backup, into]) {
+    const { status, stderr } = spawnSync('sh', ['-c', command], { cwd: directory, encoding: 'utf8' });
+    assert.equal(status, 0, `${command}: ${stderr}`);
+  }
+  const documents = 'SELECT name, version, text FROM hubgate.shared_document ORDER BY name';
+  const restored = cluster.server.run(documents, other);
+  assert.equal(restored, cluster.server.run(documents, cluster.database));
+  assert.match(restored, /^policy\|/m);
 });
 
 test('a node that is drained is not ready, and a node that is gone is forgotten', async () => {

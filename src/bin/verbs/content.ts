@@ -145,6 +145,16 @@ export const CONTENT_VERBS: readonly VerbGroup[] = [
             clusterTransfer('export', options, environment, terminal);
         },
       }),
+      verb({
+        usage: 'backup',
+        description:
+          'look at the database of the cluster, and print the commands that back it up and restore it',
+        options: ['json'],
+        load: async () => {
+          const { clusterBackup } = await import('../../commands/cluster/backup.ts');
+          return ({ options, environment, terminal }) => clusterBackup(options, environment, terminal);
+        },
+      }),
     ],
   },
   {
