@@ -43,8 +43,7 @@ export async function hostedBackup(
   if (typeof said === 'string') return nothingHosted(said, terminal);
   const { answer } = said;
   if (options.json) printJson(terminal.stdout, answer);
-  else if (answer.kind === 'refused')
-    printLine(terminal.stderr, `hubgate: ${answer.why}; name a new directory`);
+  else if (answer.kind === 'refused') printLine(terminal.stderr, `hubgate: ${answer.why}`);
   else {
     printLine(terminal.stdout, `blobs: ${answer.blobs}; the backup is in ${body.directory}`);
     if (answer.linked > 0)
@@ -56,6 +55,9 @@ export async function hostedBackup(
   return answer.kind === 'done' ? 0 : 1;
 }
 
+const RESTORE_CLUSTER =
+  'the hosted repositories belong to the cluster. Restore its database with pg_restore, and the bucket of cluster.objects; see docs/cluster.md';
+
 /** Copies a backup into the directory of `hosted`, which must be empty, and verifies it. */
 export async function hostedRestore(
   backup: string,
@@ -66,6 +68,10 @@ export async function hostedRestore(
   const config = await loadOrPrint(pathsIn(options.home), environment, terminal);
   if (config === undefined) return 2;
   if (config.hosted === undefined) return nothingHosted('none', terminal);
+  if (config.cluster !== undefined) {
+    printLine(terminal.stderr, `hubgate: ${RESTORE_CLUSTER}`);
+    return 1;
+  }
   const log = createLogger('hosted', config.log);
   const outcome = await restoreHosted(path.resolve(backup), config.hosted.directory, log);
   if (options.json) printJson(terminal.stdout, outcome.kind === 'restored' ? outcome.verified : outcome);

@@ -82,8 +82,10 @@ export function readCluster(
   const refuse = (message: string) => parts.fault(['cluster'], message, 'key');
   if (externalCore)
     refuse('the registry at core.url is no node of a cluster; remove this section, or core.url');
-  if (isHosting)
-    refuse('a cluster cannot host repositories yet; remove this section, or hosted, see docs/cluster.md');
+  if (isHosting && given.objects == null)
+    refuse(
+      'a cluster hosts repositories only in an object store; write objects: { endpoint: …, bucket: … }, or remove hosted, see docs/cluster.md#hosted-repositories',
+    );
   if (database === undefined && !needsNoDatabase)
     refuse('a cluster needs a database; write database: postgres://…');
   const node = given.node ?? hostname().split('.')[0]?.toLowerCase() ?? '';

@@ -17,7 +17,7 @@ import { CacheLimit, type MaxSize } from './eviction/cache-limit.ts';
 import { CacheSpace } from './eviction/cache-space.ts';
 import { sweep } from './eviction/sweep.ts';
 import { createGatewayCaches } from './gateway-caches.ts';
-import { type Hosted, type HostedOptions, openHosted } from './hosted/hosted.ts';
+import { type Hosted, type HostedInCluster, type HostedOptions, openHosted } from './hosted/hosted.ts';
 import { measureHosted } from './hosted/hosted-metrics.ts';
 import { type CoreLimits, STANDARD_LIMITS } from './limits.ts';
 import { countEvicted, countStale, countUpstreamRequests, measureCore } from './metrics.ts';
@@ -33,7 +33,7 @@ import { RecentPulls } from './pull/recent-pulls.ts';
 import { ReferrersCache } from './pull/referrers-cache.ts';
 import { RepositoryLinks } from './pull/repository-links.ts';
 import { scrub } from './store/scrub.ts';
-import { openStore } from './store/store.ts';
+import { openStore, type Store } from './store/store.ts';
 import { createRegistryClient } from './upstream/registry-client.ts';
 import { createTransport } from './upstream/transport.ts';
 import type { UpstreamOptions } from './upstream/upstream.ts';
@@ -144,7 +144,7 @@ export async function startCore(options: CoreOptions): Promise<RunningCore> {
     bandwidths: limitBandwidths(upstreams, clock),
   });
   const referrers = new ReferrersCache({ store, links, clock, staleIfError });
-  const hosted = stack.use(await openHosting(options, cluster, clock));
+  const hosted = stack.use(await openHosting(options, cluster, { store, blobs, clock }));
   const names: UpstreamNames = {
     upstreams: new Set(upstreams.map(({ host }) => host)),
     self: new Set(),
@@ -224,13 +224,33 @@ async function join(options: ClusterCoreOptions, core: JoiningCore): Promise<Clu
   return joinCluster(options, core);
 }
 
+interface UsedByHosting {
+  readonly store: Store;
+  readonly blobs: BlobPull;
+  readonly clock: Clock;
+}
+
 /** Opens the hosted repositories. Resolves to undefined if nothing is hosted. */
 async function openHosting(
   { hosted, log }: CoreOptions,
   cluster: ClusterCore | undefined,
-  clock: Clock,
+  used: UsedByHosting,
 ): Promise<Hosted | undefined> {
-  return hosted && openHosted(hosted, log, clock, cluster && { owner: cluster.uploadOwners.own });
+  return hosted && openHosted(hosted, log, used.clock, cluster && inCluster(cluster, used));
+}
+
+/** @throws if the cluster has no object store, which the configuration refuses */
+function inCluster(
+  { objects, uploadOwners, hostedDatabase }: ClusterCore,
+  { store, blobs }: UsedByHosting,
+): HostedInCluster {
+  if (objects === undefined) throw new Error('a cluster hosts repositories only with cluster.objects');
+  return {
+    owner: uploadOwners.own,
+    database: hostedDatabase,
+    openContent: (database, files) =>
+      objects.openHosted({ database, files, cache: store.content, downloads: blobs }),
+  };
 }
 
 async function measureNodes(meters: Meters, cluster: ClusterCore | undefined): Promise<void> {

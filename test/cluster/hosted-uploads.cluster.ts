@@ -5,13 +5,16 @@ import { once } from 'node:events';
 import { readdir } from 'node:fs/promises';
 import path from 'node:path';
 import { after, afterEach, before, beforeEach, suite, test } from 'node:test';
+import { assertBytes } from '../support/assert-bytes.ts';
 import { digestOf, errorOf, HostedCore } from '../support/hosted-core.ts';
 import { waitFor } from '../support/wait-for.ts';
+import { BUCKET, type ObjectServer, startVersity, whyNoServer } from './support/object-servers.ts';
 import { type PostgresServer, startPostgres } from './support/postgres-server.ts';
 import { nodeOptions } from './support/test-cluster.ts';
 
-suite('uploads in a cluster', () => {
+suite('uploads in a cluster', { skip: await whyNoServer('versitygw') }, () => {
   let server: PostgresServer;
+  let s3: ObjectServer;
   let database: string;
   let first: HostedCore;
   let second: HostedCore;
@@ -19,9 +22,13 @@ suite('uploads in a cluster', () => {
 
   before(async () => {
     server = await startPostgres();
+    s3 = await startVersity();
   });
 
-  after(() => server?.[Symbol.asyncDispose]());
+  after(async () => {
+    await s3?.[Symbol.asyncDispose]();
+    await server?.[Symbol.asyncDispose]();
+  });
 
   beforeEach(async () => {
     database = await server.database();
@@ -35,7 +42,12 @@ suite('uploads in a cluster', () => {
   });
 
   async function start(id: string): Promise<HostedCore> {
-    const node = await HostedCore.start({}, {}, undefined, { cluster: await nodeOptions(database, id) });
+    const { endpoint, accessKeyFile, secretKeyFile } = s3;
+    const place = { endpoint, bucket: BUCKET, prefix: path.basename(database), region: 'us-east-1' };
+    const objects = { ...place, accessKeyFile, secretKeyFile, limits: { probe: 60_000 } };
+    const node = await HostedCore.start({}, {}, undefined, {
+      cluster: { ...(await nodeOptions(database, id)), objects },
+    });
     nodes.push(node);
     return node;
   }
@@ -69,7 +81,8 @@ suite('uploads in a cluster', () => {
     assert.equal(put.status, 201, put.body.toString());
     assert.equal(put.headers['docker-content-digest'], digest);
     assert.equal(put.headers['hubgate-size'], String(bytes.length));
-    assert.equal((await first.read(`blobs/${digest}`)).status, 200);
+    for (const node of nodes)
+      assertBytes(await node.core.blob(`acme/app/blobs/${digest}`, 'private', 'hosted'), bytes);
     assert.deepEqual(await uploadsOf(first), []);
   });
 

@@ -5,7 +5,7 @@ import { Readable } from 'node:stream';
 import { after, before, beforeEach, suite, test } from 'node:test';
 import { Leases } from '../../src/cluster/leases.ts';
 import { Nodes } from '../../src/cluster/nodes.ts';
-import { objectKey, ownerKey } from '../../src/cluster/objects/object-key.ts';
+import { hostedObjectKey, objectKey, ownerKey } from '../../src/cluster/objects/object-key.ts';
 import type { ObjectStore } from '../../src/cluster/objects/object-store.ts';
 import { StoredObjects } from '../../src/cluster/objects/stored-objects.ts';
 import { migrateCluster } from '../../src/cluster/schema.ts';
@@ -102,10 +102,16 @@ suite('the removal of objects', { skip: await whyNoServer('versitygw') }, () => 
   test('an object that no row names goes, and nothing that is not ours', async () => {
     const used = await publish();
     const orphan = objectKey(prefix, sha256Of(randomBytes(8)), 1);
-    const others = [`${prefix}/blobs/notes.txt`, `${prefix}x/blobs/sha256/aa/other.1`];
-    for (const key of [orphan, ...others]) await put(key);
+    const hosted = () => hostedObjectKey(prefix, sha256Of(randomBytes(8)), randomBytes(16).toString('hex'));
+    const [unnamed, named] = [hosted(), hosted()];
+    server.run(`INSERT INTO hubgate.hosted_content (digest, size, object) VALUES ('d', 1, '${named}')`, url);
+    const others = [
+      ...[`${prefix}/blobs/notes.txt`, `${prefix}x/blobs/sha256/aa/other.1`],
+      ...[`${prefix}/hosted/notes.txt`, named],
+    ];
+    for (const key of [orphan, unnamed, ...others]) await put(key);
     await using _ = run({ orphansAfter: -DAY, sweepEvery: 0 });
-    await waitFor(async () => !(await isThere(orphan)));
+    await waitFor(async () => !(await isThere(orphan)) && !(await isThere(unnamed)));
     for (const key of [used.key, ...others]) assert.equal(await isThere(key), true, key);
   });
 

@@ -121,6 +121,22 @@ test('hosting nothing, or beside an external core, is refused', async () => {
   );
 });
 
+test('a cluster hosts repositories only in an object store', async () => {
+  const cluster = 'database: "postgres://db.corp/hubgate", node: n1';
+  const namespaces = 'hosted: { namespaces: { "acme/**": {} } }';
+  assert.match(
+    String(await load(`${namespaces}\ncluster: { ${cluster} }`)),
+    /^config\/hubgate\.yaml:2:1: a cluster hosts repositories only in an object store; write objects: /,
+  );
+  const objects =
+    'endpoint: https://s3.corp:9000, bucket: hubgate, accessKeyFile: a.key, secretKeyFile: s.key';
+  for (const key of ['a.key', 's.key']) await writeFile(path.join(home, key), 'x', { mode: 0o600 });
+  const loaded = await load(`${namespaces}\ncluster: { ${cluster}, objects: { ${objects} } }`);
+  const config = Array.isArray(loaded) ? assert.fail(loaded.join('\n')) : loaded;
+  assert.equal(config.hosted?.namespaces.length, 1);
+  assert.equal(config.cluster?.objects?.bucket, 'hubgate');
+});
+
 test('mistakes in the limits of a namespace name the place and what was expected', async () => {
   const cases: [text: string, said: RegExp][] = [
     [

@@ -1,23 +1,8 @@
 import assert from 'node:assert/strict';
-import path from 'node:path';
-import { after, before, type TestContext, test } from 'node:test';
+import { after, before, test } from 'node:test';
 import { RunningMirror } from '../support/running-mirror.ts';
-import { runSuite, type SuiteResults, type SuiteTarget } from './support/suite.ts';
-
-const HOSTED = 'hosted: { namespaces: { "conformance/**": {} } }\n';
-const POLICY = `version: 1
-allow:
-  - { id: push, push: conformance/**, to: ci }
-  - { id: delete, delete: conformance/**, to: ci }
-  - { id: public, pull: everything, to: authenticated, private: true }
-...
-`;
-const REPOSITORIES = { OCI_REPO1: 'conformance/one', OCI_REPO2: 'conformance/two' };
-/**
- * A mount without a source is always an upload here: otherwise it would tell whoever knows a digest that some
- * repository has it.
- */
-const NOT_OFFERED = { OCI_API_BLOBS_MOUNT_ANONYMOUS: 'false' };
+import { assertConforms, HOSTED, NOT_OFFERED, POLICY, REPOSITORIES, targetOf } from './support/conforming.ts';
+import { runSuite, type SuiteTarget } from './support/suite.ts';
 
 let mirror: RunningMirror;
 let target: SuiteTarget;
@@ -28,32 +13,6 @@ before(async () => {
 });
 
 after(() => mirror?.[Symbol.asyncDispose]());
-
-/** Makes a service account, whose token the suite uses as a password. */
-async function targetOf(running: RunningMirror): Promise<SuiteTarget> {
-  await mustRunIn(running, 'user', 'add', 'ci', '--service');
-  const { token } = JSON.parse(
-    await mustRunIn(running, 'token', 'create', 'ci', '--expires', '1d', '--json'),
-  );
-  const ca = path.join(running.home, 'certs/ca.crt');
-  return { registry: `localhost:${running.port}`, ca, username: 'ci', password: token };
-}
-
-async function mustRunIn(running: RunningMirror, ...args: string[]): Promise<string> {
-  const { code, output } = await running.run(...args);
-  assert.equal(code, 0, output);
-  return output;
-}
-
-function assertConforms(
-  t: TestContext,
-  { passed, failed, skipped, disabled, total, bad }: SuiteResults,
-): void {
-  t.diagnostic(`${passed} passed, ${failed} failed, ${skipped} skipped, ${disabled} disabled`);
-  assert.deepEqual(bad, []);
-  assert.deepEqual({ failed, skipped }, { failed: 0, skipped: 0 });
-  assert.ok(passed > 0 && total > 0);
-}
 
 for (const [title, variables] of [
   ['version 1.1', { OCI_VERSION: '1.1' }],

@@ -12,6 +12,7 @@ const OBJECTS = ['test/cluster/objects.cluster.ts'];
 const DUTY = ['test/cluster/object-duty.cluster.ts'];
 const PEERS = ['test/cluster/peers.cluster.ts'];
 const FILES = ['test/auth/shared-files.test.ts'];
+const HOSTED_OBJECTS = ['test/cluster/hosted-objects.cluster.ts'];
 const HOSTED_UPLOADS = ['test/cluster/hosted-uploads.cluster.ts'];
 
 /** The defences of the nodes of a cluster against one another's slowness, loss and age. */
@@ -229,7 +230,7 @@ export const clusterMutants: readonly Mutant[] = [
   {
     defence: 'nothing is removed that no node of a cluster has put',
     file: 'src/core/cluster/objects/object-duty.ts',
-    find: 'isBlobKey(prefix, key) && modifiedAt',
+    find: 'kind.isKey(prefix, key) && modifiedAt',
     replace: 'modifiedAt',
     tests: DUTY,
   },
@@ -303,5 +304,47 @@ export const clusterMutants: readonly Mutant[] = [
     find: 'if (error instanceof PeerUnreachable) return undefined;',
     replace: '',
     tests: HOSTED_UPLOADS,
+  },
+  {
+    defence: 'the row of a hosted blob names its object',
+    file: 'src/core/hosted/push-blob.ts',
+    find: '        yield* stored.record(statements);\n',
+    replace: '',
+    tests: HOSTED_OBJECTS,
+  },
+  {
+    defence: 'a push that is refused, or comes second, leaves no object',
+    file: 'src/core/cluster/objects/hosted-objects.ts',
+    find: "if (outcome === 'refused' || counting !== key) await this.#remove(key);",
+    replace: '',
+    tests: HOSTED_OBJECTS,
+  },
+  {
+    defence: 'a hosted blob is not put into the object store as a mirrored one too',
+    file: 'src/core/store/recorded-content.ts',
+    find: 'if (!isStored) await this.#uploads?.expect(digest);',
+    replace: 'await this.#uploads?.expect(digest);',
+    tests: HOSTED_OBJECTS,
+  },
+  {
+    defence: 'a push replaces an object that the store has lost',
+    file: 'src/core/cluster/objects/hosted-objects.ts',
+    find: 'if (known !== undefined && found?.value === size) {',
+    replace: 'if (known !== undefined) {',
+    tests: HOSTED_OBJECTS,
+  },
+  {
+    defence: 'an object that a hosted blob has is not taken for an orphan',
+    file: 'src/cluster/objects/stored-objects.ts',
+    find: '        AND NOT EXISTS (SELECT FROM hubgate.hosted_content h WHERE h.object = k.key)\n',
+    replace: '',
+    tests: DUTY,
+  },
+  {
+    defence: 'a cluster without an object store hosts nothing',
+    file: 'src/config/cluster.ts',
+    find: 'if (isHosting && given.objects == null)',
+    replace: 'if (isHosting && given.database === null)',
+    tests: ['test/config/hosted.test.ts'],
   },
 ];

@@ -97,6 +97,7 @@ export class StoredObjects {
     const rows = await this.#database.rows<{ key: string }>(
       `SELECT key FROM unnest($1::text[]) AS k (key)
         WHERE NOT EXISTS (SELECT FROM hubgate.object o WHERE o.key = k.key)
+        AND NOT EXISTS (SELECT FROM hubgate.hosted_content h WHERE h.object = k.key)
         AND NOT EXISTS (SELECT FROM hubgate.removed_object r WHERE r.key = k.key)`,
       [keys],
     );

@@ -125,12 +125,22 @@ async function fill(config: Config, paths: HomePaths, directory: string): Promis
 }
 
 /** The URL of a database contains its password. */
-function ofTheCluster({ cluster }: Config): LeftOut[] {
+function ofTheCluster({ cluster, hosted }: Config): LeftOut[] {
   if (cluster === undefined) return [];
   const { host, pathname } = new URL(cluster.database);
   const why =
     'the tokens, logins, certificates, users and policy of the cluster; copy it with pg_dump, or its tokens, logins and certificates into this home with: hubgate cluster export';
-  return [{ what: `the database ${host}${pathname}`, why }];
+  const left = [{ what: `the database ${host}${pathname}`, why }];
+  if (hosted === undefined || cluster.objects === undefined) return left;
+  const { bucket, prefix } = cluster.objects;
+  const objects = `${bucket}/${prefix === '' ? '' : `${prefix}/`}hosted/`;
+  return [
+    ...left,
+    {
+      what: `the objects ${objects}`,
+      why: 'the blobs of the hosted repositories; copy them after the database, with the tools of the object store',
+    },
+  ];
 }
 
 function printBackup(

@@ -33,7 +33,8 @@ export async function copyHosted(
   paths: HomePaths,
   target: string,
 ): Promise<CopiedHosted | string> {
-  if (config.hosted === undefined) return NOTHING;
+  // Those of a cluster are in its database and its object store.
+  if (config.hosted === undefined || config.cluster !== undefined) return NOTHING;
   const { directory } = config.hosted;
   const owner = await stat(path.join(directory, HOSTED_DATABASE_FILE)).catch(
     (error: NodeJS.ErrnoException) => {

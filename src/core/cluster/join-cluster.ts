@@ -10,6 +10,8 @@ import type { Logger } from '../../platform/log.ts';
 import { Postgres } from '../../platform/postgres.ts';
 import { runPeriodically } from '../../platform/scheduling/periodic-task.ts';
 import type { Digest } from '../../registry/digest.ts';
+import type { HostedDatabase } from '../hosted/hosted-database.ts';
+import { PostgresHostedDatabase } from '../hosted/postgres-hosted-database.ts';
 import { ClusterIndex } from '../store/cluster-index.ts';
 import type { IndexStore } from '../store/index-store.ts';
 import { KEEP_MANIFESTS_FOR, SWEEP_MANIFESTS_EVERY } from './limits.ts';
@@ -63,6 +65,8 @@ export interface ClusterCore extends AsyncDisposable {
   /** Serves the other nodes. */
   serve(served: ServedToPeers): Promise<AsyncDisposable>;
   readonly uploadOwners: UploadOwners;
+  /** The database of the hosted repositories. */
+  readonly hostedDatabase: HostedDatabase;
 }
 
 /**
@@ -108,6 +112,7 @@ export async function joinCluster(
       new ClusterIndex({ local, database, notifications, copies, onUsed, onDatabaseLoss, log }),
     serve: (served) => servePeers({ ...listen, ...served, key, nodes, log }),
     uploadOwners: new UploadOwners({ nodes, key, limits }),
+    hostedDatabase: new PostgresHostedDatabase(database),
     [Symbol.asyncDispose]: () => joined.disposeAsync(),
   };
 }

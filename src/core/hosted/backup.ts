@@ -26,12 +26,16 @@ export type BackupOutcome = BackedUp | { readonly kind: 'refused'; readonly why:
  * blob is linked and not copied.
  * @throws if a file cannot be written
  */
-export function backUpHosted(
-  { collection, ...content }: BackupSource,
+export async function backUpHosted(
+  { collection, database, files }: BackupSource,
   directory: string,
 ): Promise<BackupOutcome> {
-  return collection.withoutRemovals(() => copyContent(content, directory));
+  if (files === undefined) return { kind: 'refused', why: IN_CLUSTER };
+  return collection.withoutRemovals(() => copyContent({ database, files }, directory));
 }
+
+const IN_CLUSTER =
+  'the hosted repositories belong to the cluster. Dump its database with pg_dump first, and copy the bucket of cluster.objects after that; see docs/cluster.md';
 
 /**
  * Does the same for the content in `source` while no core runs.
@@ -51,13 +55,16 @@ interface BackedUpContent {
   readonly files: HostedFiles;
 }
 
-interface BackupSource extends BackedUpContent {
+interface BackupSource {
+  readonly database: HostedDatabase;
+  /** Undefined in a cluster. */
+  readonly files: HostedFiles | undefined;
   readonly collection: Collection;
 }
 
 async function copyContent({ database, files }: BackedUpContent, directory: string): Promise<BackupOutcome> {
   const why = await prepareEmpty(directory);
-  if (why !== undefined) return { kind: 'refused', why };
+  if (why !== undefined) return { kind: 'refused', why: `${why}; name a new directory` };
   const copy = path.join(directory, HOSTED_DATABASE_FILE);
   const blobs = await database.copyTo(copy);
   await syncFile(copy);

@@ -156,6 +156,7 @@ export class Collection implements AsyncDisposable {
     const { action, why } = await database.change(function* (statements) {
       const decided = yield* decideIfDue(statements.select, candidate, clock());
       yield* apply(statements, candidate, decided, clock());
+      if (decided.action === 'remove-file') yield* content.forget(statements, digest);
       return decided;
     });
     if (action === 'remove-file') {

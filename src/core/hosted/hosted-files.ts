@@ -7,7 +7,8 @@ import { type Digest, matchesDigest, startHash } from '../../registry/digest.ts'
 import type { PullOutcome } from '../pull/outcome.ts';
 import type { PulledBlob } from '../pull/pulled-blob.ts';
 import { BLOB_DIRECTORIES, blobDirectory, blobFile, digestOfBlob } from '../store/layout.ts';
-import type { CompleteUpload, HostedContent } from './hosted-content.ts';
+import type { CompleteUpload, HostedContent, StoredUpload, WantedBlob } from './hosted-content.ts';
+import type { HostedStep } from './hosted-step.ts';
 import { UPLOADS_DIRECTORY, uploadFile } from './layout.ts';
 
 /** Only the gateway, which may be another user of the same group, also reads the files. */
@@ -41,24 +42,29 @@ export class HostedFiles implements HostedContent {
   }
 
   createUpload(id: string): Promise<FileHandle> {
-    return open(path.join(this.#root, uploadFile(id)), 'wx+', FILE_MODE);
+    return open(this.uploadPath(id), 'wx+', FILE_MODE);
   }
 
   async removeUpload(id: string): Promise<void> {
-    await unlink(path.join(this.#root, uploadFile(id))).catch(ignoreAbsent);
+    await unlink(this.uploadPath(id)).catch(ignoreAbsent);
   }
 
-  async publish({ id, handle, digest }: CompleteUpload): Promise<undefined> {
+  whyNoPush(): undefined {}
+
+  async publish({ id, handle, digest }: CompleteUpload): Promise<StoredUpload> {
     await handle.sync();
     await handle.close();
-    await rename(path.join(this.#root, uploadFile(id)), path.join(this.#root, blobFile(digest)));
+    await rename(this.uploadPath(id), path.join(this.#root, blobFile(digest)));
     await syncDirectory(path.join(this.#root, blobDirectory(digest)));
+    return PUBLISHED_FILE;
   }
 
-  async find(digest: Digest, size: number): Promise<PullOutcome<PulledBlob>> {
+  async find({ digest, size }: WantedBlob): Promise<PullOutcome<PulledBlob>> {
     const location = { kind: 'hosted-file', file: blobFile(digest), size } as const;
     return { kind: 'found', cache: 'hit', blob: 'stored', location };
   }
+
+  *forget(): HostedStep<void> {}
 
   async remove(digest: Digest): Promise<void> {
     await unlink(path.join(this.#root, blobFile(digest))).catch(ignoreAbsent);
@@ -74,6 +80,10 @@ export class HostedFiles implements HostedContent {
         if (stats !== undefined && stats.mtimeMs < time) yield digest;
       }
     }
+  }
+
+  uploadPath(id: string): string {
+    return path.join(this.#root, uploadFile(id));
   }
 
   /** Returns the path of a blob, for a backup. */
@@ -95,6 +105,9 @@ export class HostedFiles implements HostedContent {
     return diskSpace(this.#root);
   }
 }
+
+/** The digest names the file. Nothing else does, and the caller knows whether another repository has it. */
+const PUBLISHED_FILE: StoredUpload = { kind: 'stored', *record() {}, settle: async () => {} };
 
 async function makeDirectory(directory: string): Promise<void> {
   const made = await mkdir(directory, { recursive: true, mode: DIRECTORY_MODE });

@@ -1,5 +1,6 @@
 import type { Meters, MetricValue } from '../../platform/metrics.ts';
 import type { Hosted } from './hosted.ts';
+import { HostedUnavailable } from './hosted-database.ts';
 
 /** Registers what is hosted. The values are read when somebody asks. */
 export function measureHosted(meters: Meters, { database, uploads, namespaces }: Hosted): void {
@@ -18,13 +19,18 @@ export function measureHosted(meters: Meters, { database, uploads, namespaces }:
   );
   const used = async (): Promise<readonly MetricValue[]> => {
     if (database.failure !== undefined) return [];
-    return database.read(function* (select) {
+    const reading = database.read(function* (select) {
       const values: MetricValue[] = [];
       for (const { name } of namespaces) {
         const value = (yield* select.used.get(name))?.bytes ?? 0;
         values.push({ value, labels: { namespace: name } });
       }
       return values;
+    });
+    // The database of a cluster may be away. The other metrics are still of use.
+    return reading.catch((error: Error) => {
+      if (error instanceof HostedUnavailable) return [];
+      throw error;
     });
   };
   meters.readGauge('hubgate_hosted_bytes', 'The bytes of what is hosted', used, { labels });

@@ -7,7 +7,7 @@ import type { PullOutcome } from '../pull/outcome.ts';
 import type { PulledDocument } from '../pull/pull-document.ts';
 import type { PulledBlob } from '../pull/pulled-blob.ts';
 import type { BlobHead } from '../upstream/read-blob.ts';
-import type { HostedContent } from './hosted-content.ts';
+import type { HostedContent, WantedBlob } from './hosted-content.ts';
 import type { HostedDatabase } from './hosted-database.ts';
 import type { HostedSelects } from './hosted-statements.ts';
 import type { HostedStep } from './hosted-step.ts';
@@ -61,10 +61,10 @@ export class HostedPull {
     };
   }
 
-  async blob(repository: string, digest: Digest): Promise<PullOutcome<PulledBlob>> {
-    const size = await this.#sizeOf(repository, digest);
+  async blob(wanted: Omit<WantedBlob, 'size'>): Promise<PullOutcome<PulledBlob>> {
+    const size = await this.#sizeOf(wanted.repository.path, wanted.digest);
     if (size === undefined) return { kind: 'refused', error: 'BLOB_UNKNOWN' };
-    return this.#content.find(digest, size);
+    return this.#content.find({ ...wanted, size });
   }
 
   /**

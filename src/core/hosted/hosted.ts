@@ -2,6 +2,8 @@
  * The hosted repositories: content that is pushed here and that no upstream has. It is no cache. Nothing is
  * evicted, a change counts only when it survives a power cut, and the database is never begun anew.
  */
+import { existsSync } from 'node:fs';
+import path from 'node:path';
 import { type Clock, systemClock } from '../../platform/clock.ts';
 import type { Logger } from '../../platform/log.ts';
 import { makeDirectory } from '../../platform/make-directory.ts';
@@ -15,6 +17,7 @@ import type { HostedDatabase } from './hosted-database.ts';
 import { HostedFiles } from './hosted-files.ts';
 import { HostedPull } from './hosted-pull.ts';
 import { KeyedLock } from './keyed-lock.ts';
+import { HOSTED_DATABASE_FILE } from './layout.ts';
 import { COLLECTION, MANIFEST_PLACES, UPLOAD_LIMITS, type UploadLimits } from './limits.ts';
 import type { NamespaceRules } from './namespace.ts';
 import { BlobPush } from './push-blob.ts';
@@ -32,6 +35,9 @@ import { Uploads } from './uploads.ts';
 export interface HostedInCluster {
   /** The end of the ids of the uploads that this node begins. */
   readonly owner: UploadOwner;
+  readonly database: HostedDatabase;
+  /** Opens the blobs that the nodes share. `files` has the uploads of this node. */
+  readonly openContent: (database: HostedDatabase, files: HostedFiles) => HostedContent;
 }
 
 export interface HostedOptions {
@@ -52,8 +58,8 @@ export interface HostedOptions {
 export interface Hosted extends AsyncDisposable {
   readonly database: HostedDatabase;
   readonly content: HostedContent;
-  /** The same content, if it is in local files. */
-  readonly files: HostedFiles;
+  /** The same content, if it is in local files; undefined in a cluster. */
+  readonly files: HostedFiles | undefined;
   readonly pull: HostedPull;
   readonly uploads: Uploads;
   readonly blobs: BlobPush;
@@ -86,16 +92,19 @@ export async function openHosted(
   await using stack = new AsyncDisposableStack();
   await makeDirectory(directory, 0o750);
   const files = new HostedFiles(directory);
-  const database = options.database ?? stack.use(await SqliteHostedDatabase.open(directory, log));
+  const given = cluster?.database ?? options.database;
+  const database = given ?? stack.use(await SqliteHostedDatabase.open(directory, log));
+  const content = cluster?.openContent(database, files) ?? files;
   // The database is the lock, so files are only touched after it was opened.
-  if (database.failure === undefined) await files.prepare();
+  if (database.failure === undefined) await content.prepare();
+  if (cluster !== undefined) warnOfEarlier(directory, log);
   const quotas = new Quotas(namespaces);
   const uploads = stack.use(
-    new Uploads({ database, content: files, quotas, namespaces, limits, owner: cluster?.owner, clock, log }),
+    new Uploads({ database, content, quotas, namespaces, limits, owner: cluster?.owner, clock, log }),
   );
   const locks = new KeyedLock<Digest>();
   const collection = stack.use(
-    new Collection({ database, content: files, locks, clock, log, every: collectEvery, compareEvery }),
+    new Collection({ database, content, locks, clock, log, every: collectEvery, compareEvery }),
   );
   const retention = stack.use(new RetentionPass({ database, namespaces, clock, log, every: retainEvery }));
   const tags = new TagHistory(database, clock);
@@ -103,11 +112,11 @@ export async function openHosted(
   const opened = stack.move();
   return {
     database,
-    content: files,
-    files,
-    pull: new HostedPull({ database, content: files, clock }),
+    content,
+    files: cluster === undefined ? files : undefined,
+    pull: new HostedPull({ database, content, clock }),
     uploads,
-    blobs: new BlobPush({ database, content: files, locks, uploads, quotas, clock }),
+    blobs: new BlobPush({ database, content, locks, uploads, quotas, clock }),
     pushes: new RecentPushes(clock),
     places: new FairQueue(options.manifestPlaces ?? MANIFEST_PLACES),
     manifests: new ManifestPush({ database, quotas, namespaces, limits, clock }),
@@ -119,4 +128,12 @@ export async function openHosted(
     retention,
     [Symbol.asyncDispose]: () => opened.disposeAsync(),
   };
+}
+
+function warnOfEarlier(directory: string, log: Logger): void {
+  if (!existsSync(path.join(directory, HOSTED_DATABASE_FILE))) return;
+  log.warn(
+    { directory },
+    'what this home hosted before it became a node is not in the cluster; push it again, and then move hosted.db away',
+  );
 }

@@ -89,16 +89,19 @@ export class BlobPush {
     const { database, content, locks, uploads, quotas } = this.#options;
     const { id, handle, repository, offset: size } = upload;
     return locks.run(digest, async () => {
-      const refusal = await content.publish({ id, handle, digest, size, signal });
-      if (refusal !== undefined) {
+      const stored = await content.publish({ id, handle, digest, size, signal });
+      if (stored.kind === 'refused') {
         await uploads.end(upload);
-        return refusal;
+        return stored;
       }
-      const change = database.change((statements) => {
+      const link = (statements: HostedStatements) => this.#link(statements, repository, digest, size);
+      const change = database.change(function* (statements) {
         quotas.release(repository, upload.takeReserved());
-        return this.#link(statements, repository, digest, size);
+        yield* stored.record(statements);
+        return yield* link(statements);
       });
       const published = await orRefusal(change).finally(() => uploads.end(upload));
+      await stored.settle(published.kind === 'refused' ? 'refused' : 'committed');
       if (published.kind === 'refused') await this.#removeUnlinked(digest);
       return published;
     });

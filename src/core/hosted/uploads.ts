@@ -71,6 +71,7 @@ export class Uploads implements AsyncDisposable {
   ): Promise<Upload | HostedRefusal> {
     const { database, content, quotas, limits, owner, clock } = this.#options;
     const full =
+      content.whyNoPush() ??
       (await database.read((select) => quotas.whyFull(select, by.repository, 0))) ??
       (await this.#whyNoDisk(0));
     if (full !== undefined) return full;

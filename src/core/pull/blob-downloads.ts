@@ -52,6 +52,8 @@ interface Joining extends BlobRequest {
   readonly requester: Requester;
   /** True if the repository is known to contain the digest. */
   readonly isLinked: boolean;
+  /** Opens the bytes of a hosted blob, which no upstream has; absent if it is mirrored. */
+  readonly origin?: OpenBlob;
   /** Aborted when the time for the answer is over. */
   readonly late: AbortSignal;
 }
@@ -147,9 +149,9 @@ export class BlobDownloads implements AsyncDisposable {
     // A fill that the cache cannot store costs one more download than passing the blob on at once.
     if (running === undefined && this.#options.writes.isFailing)
       return this.#bypassCache(repository, digest, joining, place);
-    const download = running ?? this.#begin(repository, digest);
+    const download = running ?? this.#begin(repository, digest, joining);
     if (joinable !== undefined) place?.[Symbol.dispose]();
-    const receive = this.#receive(repository, digest, joining.requester);
+    const receive = this.#receive(repository, digest, joining);
     const opened = await (joinable ?? download.open(name, receive, place ?? NO_PLACE));
     const isOwn = isFirst && joinable === undefined && download.filledFor === name;
     return this.#answerOf(opened, { repository, digest, joining, download, isOwn });
@@ -174,7 +176,8 @@ export class BlobDownloads implements AsyncDisposable {
     joining: Joining,
     running: Download | undefined,
   ): Promise<FillPlace | PullRefusal> {
-    const refusal = running === undefined ? this.whyNoDownload(joining.requester) : undefined;
+    const isFree = running !== undefined || joining.origin !== undefined;
+    const refusal = isFree ? undefined : this.whyNoDownload(joining.requester);
     return refusal ?? (await this.#takePlace(repository, joining));
   }
 
@@ -208,12 +211,12 @@ export class BlobDownloads implements AsyncDisposable {
       if (this.#upstreams.get(digest) === upstream && download.giveWay()) return;
   }
 
-  #begin({ upstream }: Repository, digest: Digest): Download {
+  #begin({ upstream }: Repository, digest: Digest, { origin }: Joining): Download {
     this.#upstreams.set(digest, upstream);
     const { store, writes, space, log } = this.#options;
     const download = new Download({
       digest,
-      begin: () => store.content.begin(digest),
+      begin: () => store.content.begin(digest, { isStored: origin !== undefined }),
       isLinked: () => store.index.isLinked(digest),
       writes,
       space,
@@ -242,7 +245,7 @@ export class BlobDownloads implements AsyncDisposable {
     const place = taken ?? (await this.#takePlace(repository, joining));
     if ('kind' in place) return place;
     this.#options.writes.passed();
-    const receive = this.#receive(repository, digest, joining.requester);
+    const receive = this.#receive(repository, digest, joining);
     let first: UpstreamResult<BlobBody> | undefined;
     try {
       first = await receive.open(0, undefined);
@@ -259,7 +262,7 @@ export class BlobDownloads implements AsyncDisposable {
    * Returns how the bytes are received. The core asks with the account's credential, and records what each
    * answer shows about the repository.
    */
-  #receive(repository: Repository, digest: Digest, requester: Requester): ReceiveOptions {
+  #receive(repository: Repository, digest: Digest, { requester, origin }: Joining): ReceiveOptions {
     const { store, client, budgets, links, limits, clock } = this.#options;
     const upstream: OpenBlob = async (from, size) => {
       const ask = { as: 'account', requester, from, ...(size !== undefined && { size }) } as const;
@@ -284,8 +287,9 @@ export class BlobDownloads implements AsyncDisposable {
       const access = await links.confirm(repository, 'blob', digest, requester, known);
       return access.kind === 'refused' ? access.answer : ok(access.link);
     };
-    const open: OpenBlob =
+    const mirrored: OpenBlob =
       shared === undefined ? upstream : (from, size) => shared.open(from, size, { upstream, confirm });
+    const open = origin ?? mirrored;
     const onReceived = (bytes: number) => budgets.chargeBytes(requester.spender, bytes);
     const bandwidth = this.#options.bandwidths.get(repository.upstream);
     return { open, onReceived, bandwidth, limits, signal: this.#ending.signal };

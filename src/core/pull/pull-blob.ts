@@ -9,6 +9,7 @@ import type { Fill } from './fill.ts';
 import { type PullOutcome, refusalOf } from './outcome.ts';
 import { PartPull } from './pull-part.ts';
 import type { PulledBlob } from './pulled-blob.ts';
+import type { OpenBlob } from './receive-blob.ts';
 import { identityFor, type KnownLink } from './repository-links.ts';
 
 /** A blob as far as it is known without a question to the upstream. */
@@ -94,6 +95,16 @@ export class BlobPull implements AsyncDisposable {
       return { kind: 'found', cache: 'stale', age: seconds(staleFor), blob: 'stored', location };
     const { maxAgeMs } = isAsked ? await links.visibility(repository, requester.grant) : known;
     return { kind: 'found', cache: 'hit', maxAgeMs, blob: 'stored', location };
+  }
+
+  /** Fetches a hosted blob by `origin`. No upstream is ever asked, and no limit of one applies. */
+  hosted(
+    repository: Repository,
+    digest: Digest,
+    origin: OpenBlob,
+    asking: BlobRequest & { readonly requester: Requester },
+  ): Promise<PullOutcome<PulledBlob>> {
+    return this.#downloads.join(repository, digest, { ...asking, isLinked: true, origin });
   }
 
   /** Starts no fill, because a HEAD moves no bytes. */

@@ -178,7 +178,7 @@ async function answerHostedPull(
   asked: Asked,
 ): Promise<void> {
   const { hosted, operations, recent } = dependencies;
-  const { route, method, requester, caller } = asked;
+  const { route, method, requester, caller, closing } = asked;
   const { path } = route.repository;
   if (hosted === undefined) return answerRefusal(context, { kind: 'refused', error: 'NAME_UNKNOWN' });
   switch (route.kind) {
@@ -189,11 +189,14 @@ async function answerHostedPull(
     }
     case 'blob':
       if (caller !== '') setPullId(context, recent.ofBlob(caller, route.repository, route.digest));
-      return method === 'HEAD'
-        ? answerOutcome(context, operations, await hosted.pull.head(path, route.digest), sendBlobHead)
-        : answerOutcome(context, operations, await hosted.pull.blob(path, route.digest), (_, pulled) =>
-            sendBlob(context, pulled, requester.cost),
-          );
+      if (method === 'HEAD')
+        return answerOutcome(context, operations, await hosted.pull.head(path, route.digest), sendBlobHead);
+      return answerOutcome(
+        context,
+        operations,
+        await hosted.pull.blob({ ...route, requester, signal: closing }),
+        (_, pulled) => sendBlob(context, pulled, requester.cost),
+      );
     case 'tags':
       return answerOutcome(context, operations, await hosted.pull.tags(path, route.page), sendDocument);
     case 'referrers':

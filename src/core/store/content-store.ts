@@ -19,6 +19,11 @@ export interface ContentStore {
   /** Publishes bytes that the caller has verified against the digest. */
   publish(digest: Digest, bytes: Uint8Array): Promise<void>;
   /**
+   * Moves a file, whose bytes the caller has verified against the digest, into the store. Rejects if that is
+   * impossible, for example because the file is on another disk.
+   */
+  adopt(digest: Digest, file: string): Promise<void>;
+  /**
    * Opens the partial content of a digest, which may be empty. Only one fill may use it at a time, and must
    * then publish, leave or discard it.
    */

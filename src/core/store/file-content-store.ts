@@ -100,6 +100,16 @@ export class FileContentStore implements ContentStore {
     }
   }
 
+  async adopt(digest: Digest, file: string): Promise<void> {
+    const handle = await open(file, 'r+');
+    try {
+      await handle.sync();
+    } finally {
+      await handle.close();
+    }
+    await publishFile(this.#root, this.#publishing, digest, file);
+  }
+
   async *list(): AsyncGenerator<ListedContent, void> {
     for (const directory of BLOB_DIRECTORIES) {
       // The directory may not exist yet if the disk cannot be written.
@@ -240,19 +250,9 @@ class PartialFile implements PartialContent {
   }
 
   async publish(): Promise<void> {
-    const directory = path.join(this.#root, blobDirectory(this.#digest));
     await this.#handle.sync();
     await this.#close();
-    await makeDirectory(directory);
-    const { promise, resolve } = Promise.withResolvers<void>();
-    this.#publishing.set(this.#digest, promise);
-    try {
-      await rename(this.#path, path.join(this.#root, blobFile(this.#digest)));
-      await syncDirectory(directory);
-    } finally {
-      this.#publishing.delete(this.#digest);
-      resolve();
-    }
+    await publishFile(this.#root, this.#publishing, this.#digest, this.#path);
   }
 
   async clear(): Promise<void> {
@@ -274,6 +274,26 @@ class PartialFile implements PartialContent {
   #close(): Promise<void> {
     this.#isClosed = true;
     return this.#handle.close();
+  }
+}
+
+/** Gives a file, whose bytes were synced, the name of its digest. */
+async function publishFile(
+  root: string,
+  publishing: Publishing,
+  digest: Digest,
+  file: string,
+): Promise<void> {
+  const directory = path.join(root, blobDirectory(digest));
+  await makeDirectory(directory);
+  const { promise, resolve } = Promise.withResolvers<void>();
+  publishing.set(digest, promise);
+  try {
+    await rename(file, path.join(root, blobFile(digest)));
+    await syncDirectory(directory);
+  } finally {
+    publishing.delete(digest);
+    resolve();
   }
 }
 

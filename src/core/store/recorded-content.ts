@@ -138,10 +138,17 @@ export class RecordedContent implements ContentStore {
     if (manifestType !== undefined) await this.#shared?.put(digest, bytes);
   }
 
-  async begin(digest: Digest): Promise<PartialContent> {
+  async adopt(digest: Digest, file: string): Promise<void> {
+    await this.#content.adopt(digest, file);
+    const found = await this.#content.find(digest);
+    if (found !== undefined) await this.#published(digest, found.size);
+  }
+
+  /** `isStored` is true if the object store of the cluster has the content already. */
+  async begin(digest: Digest, { isStored = false } = {}): Promise<PartialContent> {
     const partial = await this.#content.begin(digest);
     const publish = async () => {
-      await this.#uploads?.expect(digest);
+      if (!isStored) await this.#uploads?.expect(digest);
       await partial.publish();
       await this.#published(digest, partial.size);
       this.#uploads?.published(digest);

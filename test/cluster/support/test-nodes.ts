@@ -38,6 +38,7 @@ export class TestNodes implements AsyncDisposable {
   static async start(
     environment: Readonly<Record<string, string>> = {},
     policy: string = POLICY,
+    config?: string,
   ): Promise<TestNodes> {
     const server = await startPostgres();
     const hub = await FakeHub.start();
@@ -58,6 +59,7 @@ export class TestNodes implements AsyncDisposable {
             ...environment,
           },
           ...(id === 'n1' && { policy }),
+          ...(config !== undefined && { config }),
         }),
       );
     return new TestNodes({ server, hub, nodes, database });

@@ -11,6 +11,7 @@ import type { Digest } from '../../../registry/digest.ts';
 import { PendingUploads } from '../../store/pending-uploads.ts';
 import type { Store } from '../../store/store.ts';
 import { OBJECT_DUTY, type ObjectDutyLimits } from '../limits.ts';
+import { HostedObjects, type HostedObjectsOptions } from './hosted-objects.ts';
 import { runObjectDuty } from './object-duty.ts';
 import { ObjectSource } from './object-source.ts';
 import { ObjectUploads } from './object-uploads.ts';
@@ -51,6 +52,8 @@ export interface ClusterObjects extends AsyncDisposable {
   readonly requests: ReadonlyMap<string, number>;
   /** Removes the object of content that no repository contains any more. */
   remove(digest: Digest): Promise<void>;
+  /** Opens the blobs of the hosted repositories. */
+  openHosted(of: Omit<HostedObjectsOptions, 'store' | 'prefix' | 'signal' | 'log'>): HostedObjects;
   /** Begins to put content there, and to remove what is unused. */
   keep(store: Store): AsyncDisposable;
 }
@@ -75,6 +78,7 @@ export function joinObjects(options: JoinObjectsOptions): ClusterObjects {
   // A use that is not told again in time would count as none.
   const repeatAfter = unusedFor > 0 ? Math.min(duty.repeatUsesAfter, unusedFor / 4) : duty.repeatUsesAfter;
   const uses = new ObjectUses({ objects, every: duty.tellUsesEvery, repeatAfter, log });
+  const ending = new AbortController();
   let uploads: PendingUploads | undefined;
   return {
     source,
@@ -92,6 +96,7 @@ export function joinObjects(options: JoinObjectsOptions): ClusterObjects {
     },
     requests,
     remove: (digest) => objects.removeUnlinked(digest),
+    openHosted: (of) => new HostedObjects({ ...of, store, prefix, signal: ending.signal, log }),
     keep({ content, uploads: pending }) {
       const stack = new AsyncDisposableStack();
       if (pending !== undefined)
@@ -101,6 +106,7 @@ export function joinObjects(options: JoinObjectsOptions): ClusterObjects {
     },
     async [Symbol.asyncDispose]() {
       source.end();
+      ending.abort(new Error('the node is stopping'));
       await uses[Symbol.asyncDispose]();
       await store[Symbol.asyncDispose]();
     },

@@ -3,7 +3,13 @@
  * that for all.
  */
 import type { Leases } from '../../../cluster/leases.ts';
-import { blobsPrefix, isBlobKey, ownerKey } from '../../../cluster/objects/object-key.ts';
+import {
+  blobsPrefix,
+  hostedPrefix,
+  isBlobKey,
+  isHostedKey,
+  ownerKey,
+} from '../../../cluster/objects/object-key.ts';
 import type { ObjectStore } from '../../../cluster/objects/object-store.ts';
 import type { StoredObjects } from '../../../cluster/objects/stored-objects.ts';
 import { DatabaseUnavailable } from '../../../platform/database-unavailable.ts';
@@ -25,6 +31,12 @@ export interface ObjectDutyOptions {
 
 const DUTY = 'duty objects';
 const BATCH = 500;
+
+/** The kinds of objects that are searched for those without a row. */
+const KINDS = [
+  { prefix: blobsPrefix, isKey: isBlobKey },
+  { prefix: hostedPrefix, isKey: isHostedKey },
+];
 
 export function runObjectDuty(options: ObjectDutyOptions): AsyncDisposable {
   const { leases, limits, log } = options;
@@ -52,8 +64,10 @@ async function removeObjects(options: ObjectDutyOptions, signal: AbortSignal): P
   if (unused > 0)
     log.info({ objects: unused }, 'objects that no node uses are removed from the object store');
   if (!(await removeForgotten(options, signal)) || !(await objects.isSweepDue(limits.sweepEvery))) return;
-  await store.abortUploads(blobsPrefix(prefix), Date.now() - limits.orphansAfter, signal);
-  await removeOrphans(options, signal);
+  for (const kind of KINDS) {
+    await store.abortUploads(kind.prefix(prefix), Date.now() - limits.orphansAfter, signal);
+    await removeOrphans(options, kind, signal);
+  }
 }
 
 /** Removes the objects whose rows went long ago. Resolves to false if the store is away. */
@@ -74,15 +88,16 @@ async function removeForgotten(
 /** Removes the objects that no row names, for example because a node ended between its upload and its row. */
 async function removeOrphans(
   { store, objects, prefix, limits, log }: ObjectDutyOptions,
+  kind: (typeof KINDS)[number],
   signal: AbortSignal,
 ): Promise<void> {
   let removed = 0;
   for (let after = ''; !signal.aborted; ) {
-    const listed = await store.list(blobsPrefix(prefix), after, signal);
+    const listed = await store.list(kind.prefix(prefix), after, signal);
     if (listed.kind !== 'ok') break;
     const { objects: found, isMore, now } = listed.value;
     const old = found.filter(({ key, modifiedAt }) => {
-      return isBlobKey(prefix, key) && modifiedAt <= now - limits.orphansAfter;
+      return kind.isKey(prefix, key) && modifiedAt <= now - limits.orphansAfter;
     });
     for (const key of await objects.unknown(old.map((one) => one.key)))
       if ((await store.remove(key, signal)).kind === 'ok') removed++;
