@@ -4,6 +4,7 @@ import { once } from 'node:events';
 import { request } from 'node:http';
 import path from 'node:path';
 import type { ProviderMessage, ProviderReply, Silence } from './fixtures/identity-provider.ts';
+import { nextMessage } from './next-message.ts';
 
 const FIXTURE = path.join(import.meta.dirname, 'fixtures/identity-provider.ts');
 const LOGOUT_EVENT = 'http://schemas.openid.net/event/backchannel-logout';
@@ -17,7 +18,7 @@ export class IdentityProvider implements AsyncDisposable {
   /** `redirects` are the addresses to which the provider may lead a browser back. */
   static async start(...redirects: string[]): Promise<IdentityProvider> {
     const child = fork(FIXTURE, redirects, { stdio: ['ignore', 'ignore', 'ignore', 'ipc'] });
-    const [{ issuer }] = await once(child, 'message');
+    const { issuer } = await nextMessage<{ issuer: string }>(child);
     return new IdentityProvider(child, issuer);
   }
 
@@ -89,10 +90,9 @@ export class IdentityProvider implements AsyncDisposable {
   /** Tells the provider one thing after the other, so that each answer is that to its message. */
   #tell(message: ProviderMessage): Promise<ProviderReply> {
     const told = this.#asked.then(async () => {
-      const answered = once(this.#process, 'message');
+      const answered = nextMessage<ProviderReply>(this.#process);
       this.#process.send(message);
-      const [reply] = await answered;
-      return reply as ProviderReply;
+      return answered;
     });
     this.#asked = told.catch(() => {});
     return told;

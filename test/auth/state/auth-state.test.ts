@@ -8,6 +8,7 @@ import { DatabaseSync } from 'node:sqlite';
 import { afterEach, beforeEach, test } from 'node:test';
 import type { AuthState, StoredToken } from '../../../src/auth/state/auth-state.ts';
 import { openAuthState } from '../../../src/auth/state/sqlite-state.ts';
+import { nextMessage } from '../../support/next-message.ts';
 import { waitFor } from '../../support/wait-for.ts';
 
 let directory: string;
@@ -178,7 +179,7 @@ test('what was put survives a kill at any moment', async () => {
     const child = fork(writer, [file, `turn-${turn}`, '10000']);
     const said: string[] = [];
     child.on('message', (id) => said.push(String(id)));
-    while (said.length < 10 + turn * 7) await once(child, 'message');
+    while (said.length < 10 + turn * 7) await nextMessage(child);
     child.kill('SIGKILL');
     await once(child, 'exit');
     const there = new Set((await state.tokens()).map(({ id }) => id));
