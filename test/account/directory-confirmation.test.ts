@@ -1,6 +1,7 @@
 /** People of an identity provider are confirmed by their refresh tokens. The clock of the mirror is moved. */
 import assert from 'node:assert/strict';
 import { after, afterEach, test } from 'node:test';
+import { Browser } from '../support/browser.ts';
 import { DirectoryMirror, PAY } from '../support/directory-mirror.ts';
 import { waitFor } from '../support/wait-for.ts';
 
@@ -21,7 +22,7 @@ async function pulling(name: string) {
     const asked = '/token?service=localhost&scope=repository:acme/pay:pull';
     return (await hubgate.ask(asked, { user: name, password })).body.toString();
   };
-  return { pull, words };
+  return { pull, words, password };
 }
 
 /** Lets the time go by, and does what then happens periodically. */
@@ -108,4 +109,42 @@ test('people with names that nobody can have do not keep others from being confi
   await provider.setPerson('sub-zoe', { preferred_username: 'zoe', groups: [] });
   await later(15 * MINUTE);
   await waitFor(async () => (await pull()) === 403);
+});
+
+test('somebody whom the provider renames keeps their tokens under the new name', async () => {
+  const { password } = await pulling('gil');
+  await provider.setPerson('sub-gil', { preferred_username: 'gila', groups: ['payments'] });
+  await later(15 * MINUTE);
+  await waitFor(async () => (await hubgate.ask(PAY, { user: 'gila', password })).status === 200);
+  await using state = hubgate.openState();
+  assert.equal(await state.person('gil'), undefined);
+  // Somebody else who gets the old name gets nothing else of it.
+  await provider.setPerson('sub-other-gil', { preferred_username: 'gil', groups: [] });
+  assert.equal((await mirror.logIn(new Browser(hubgate), 'sub-other-gil')).status, 200);
+  assert.equal((await hubgate.ask(PAY, { user: 'gila', password })).status, 200);
+  const { body } = await hubgate.ask('/token?service=localhost', { user: 'gil', password });
+  const { sub } = JSON.parse(
+    Buffer.from(JSON.parse(body.toString()).token.split('.')[1], 'base64url').toString(),
+  );
+  assert.equal(sub, 'user:gila');
+});
+
+test('a name that somebody had who is hired again, with another id, is refused in words', async () => {
+  await mirror.loggedIn('hana');
+  await provider.setPerson('sub-hana-again', { preferred_username: 'hana', groups: ['payments'] });
+  const refused = await mirror.logIn(new Browser(hubgate), 'sub-hana-again');
+  assert.equal(refused.status, 403);
+  assert.match(refused.text, /the name hana belongs to another account; .*hubgate user link hana corp/);
+});
+
+test('somebody who gets more groups than can be read has none of them', async () => {
+  const { pull } = await pulling('ike');
+  const groups = ['payments', ...Array.from({ length: 1_000 }, (_, index) => `group-${index}`)];
+  await provider.setPerson('sub-ike', { preferred_username: 'ike', groups: groups.slice(0, 1_000) });
+  await later(15 * MINUTE);
+  assert.equal(await pull(), 200);
+  await provider.setPerson('sub-ike', { preferred_username: 'ike', groups });
+  await later(15 * MINUTE);
+  await waitFor(async () => (await pull()) === 403);
+  assert.ok(hubgate.log.some(({ msg }) => msg.startsWith('somebody has too many groups')));
 });

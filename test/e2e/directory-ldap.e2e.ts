@@ -119,6 +119,38 @@ test('a membership and an entry that are removed count no longer after the next 
   await waitFor(async () => (await hubgate.ask(PAY, { token: di })).status === 401);
 });
 
+test('somebody who gets more groups than can be read has none of them', async (t) => {
+  const running = await mirror(t, { groups: 'description' });
+  const { hubgate } = running;
+  await slapd.addPerson('fay', PASSWORD);
+  const groups = ['payments', ...Array.from({ length: 1_000 }, (_, index) => `group-${index}`)];
+  await slapd.describe('fay', groups.slice(0, 1_000));
+  const { token: issued } = await token(running, 'fay');
+  assert.equal((await hubgate.ask(PAY, { token: issued })).status, 200);
+  await slapd.describe('fay', groups);
+  hubgate.ahead += 61_000;
+  await hubgate.reloadAuth();
+  await waitFor(async () => (await hubgate.ask(PAY, { token: issued })).status === 403);
+  assert.ok(hubgate.log.some(({ msg }) => msg.startsWith('somebody has too many groups')));
+});
+
+test('somebody whom the directory renames has the new name; one who is hired again is refused', async (t) => {
+  const running = await mirror(t);
+  await using state = running.hubgate.openState();
+  await slapd.addPerson('gus', PASSWORD);
+  assert.equal((await token(running, 'gus')).status, 200);
+  const before = await state.person('gus');
+  await slapd.renamePerson('gus', 'gusta');
+  assert.equal((await token(running, 'gusta')).status, 200);
+  assert.equal(await state.person('gus'), undefined);
+  assert.equal((await state.person('gusta'))?.stableId, before?.stableId);
+  await slapd.removePerson('gusta');
+  // The entry is another one, and so is its id.
+  await slapd.addPerson('gusta', 'another password');
+  assert.equal((await token(running, 'gusta', 'another password')).status, 401);
+  assert.equal((await state.person('gusta'))?.stableId, before?.stableId);
+});
+
 test('people go on while the directory is away, and new logins are told so', async (t) => {
   const running = await mirror(t);
   const { hubgate } = running;

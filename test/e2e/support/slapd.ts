@@ -26,6 +26,9 @@ export interface Slapd extends AsyncDisposable {
   addPerson(name: string, password: string, more?: { readonly ou?: string }): Promise<void>;
   setMembers(group: string, members: readonly string[]): Promise<void>;
   removePerson(name: string): Promise<void>;
+  renamePerson(name: string, newName: string): Promise<void>;
+  /** Replaces the values of the attribute `description`, which can stand in for any list. */
+  describe(name: string, values: readonly string[]): Promise<void>;
   /** Adds people `many-0`, `many-1`, … without passwords. */
   addMany(count: number): Promise<void>;
   /** Returns the names that begin like this, each with its entryUUID. */
@@ -86,6 +89,22 @@ export async function startSlapd(): Promise<Slapd> {
     removePerson: async (name) => {
       await mustRun('ldapdelete', [...root, `uid=${name},${PEOPLE}`]);
     },
+    renamePerson: (name, newName) =>
+      change(
+        'ldapmodify',
+        `dn: uid=${name},${PEOPLE}\nchangetype: modrdn\nnewrdn: uid=${newName}\ndeleteoldrdn: 1\n`,
+      ),
+    describe: (name, values) =>
+      change(
+        'ldapmodify',
+        [
+          `dn: uid=${name},${PEOPLE}`,
+          'changetype: modify',
+          'replace: description',
+          ...values.map((value) => `description: ${value}`),
+          '',
+        ].join('\n'),
+      ),
     addMany: (count) =>
       change(
         'ldapadd',
