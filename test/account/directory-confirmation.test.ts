@@ -6,9 +6,8 @@ import { DirectoryMirror, PAY } from '../support/directory-mirror.ts';
 import { waitFor } from '../support/wait-for.ts';
 
 const MINUTE = 60_000;
-const HOUR = 60 * MINUTE;
 
-const mirror = await DirectoryMirror.start({ after });
+const mirror = await DirectoryMirror.start({ after }, {}, { confirm: '15m', offline: '2h' });
 const { hubgate, provider } = mirror;
 
 afterEach(() => provider.silence('nothing'));
@@ -63,12 +62,24 @@ test('somebody who is removed at the provider is suspended', async () => {
 });
 
 test('people go on while the provider is away, for "offline" and no longer, and again when it is back', async () => {
+  const browser = await mirror.loggedIn('di');
   const { pull, words } = await pulling('di');
   await provider.silence('everything');
-  await later(23 * HOUR);
-  assert.equal(await pull(), 200);
-  await later(2 * HOUR);
+  await using state = hubgate.openState();
+  const isLoggedIn = async () => (await browser.get('/account/')).status === 200;
+  for (let time = 25; time < 120; time += 25) {
+    await later(25 * MINUTE);
+    const now = Date.now() + hubgate.ahead;
+    assert.equal(await isLoggedIn(), true);
+    assert.equal(await pull(), 200);
+    // A session that nobody uses ends earlier, and a use is recorded some time after it.
+    await waitFor(async () =>
+      (await state.sessions()).some(({ user, usedAt }) => user === 'di' && usedAt >= now),
+    );
+  }
+  await later(25 * MINUTE);
   await waitFor(async () => (await pull()) === 401);
+  assert.equal(await isLoggedIn(), false);
   assert.match(await words(), /must be confirmed/);
   assert.ok(hubgate.log.some(({ msg }) => msg === 'the directory cannot be asked'));
   await provider.silence('nothing');

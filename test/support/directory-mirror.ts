@@ -19,6 +19,7 @@ export class DirectoryMirror {
   static async start(
     scope: { after(stop: () => Promise<void>): void },
     options: Partial<TestHubgateOptions> = {},
+    times: { readonly confirm?: string; readonly offline?: string } = {},
   ): Promise<DirectoryMirror> {
     const port = await freePort();
     const origin = `https://localhost:${port}`;
@@ -31,7 +32,7 @@ export class DirectoryMirror {
       ...options,
       port,
       configuration: {
-        login: { corp: { oidc: { issuer: provider.issuer, clientId: 'hubgate' } } },
+        login: { corp: { oidc: { issuer: provider.issuer, clientId: 'hubgate' }, ...times } },
         ...options.configuration,
       },
     });

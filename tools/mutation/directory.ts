@@ -14,6 +14,13 @@ const GROUPS = ['test/gateway/directory-groups.test.ts'];
 /** The defences of logins of directories, and of their groups. */
 export const directoryMutants: readonly Mutant[] = [
   {
+    defence: 'a session ends when the directory has not confirmed its person for too long',
+    file: 'src/auth/identity/sessions.ts',
+    find: ' && until > clock()',
+    replace: '',
+    tests: CONFIRM_TESTS,
+  },
+  {
     defence: 'a refresh token is used once at a time',
     file: 'src/auth/identity/directory/confirmation-claims.ts',
     find: 'if (taken.has(person)) return false;',

@@ -35,8 +35,11 @@ export interface SessionsOptions {
 }
 
 export function createSessions({ state, credentials, clock }: SessionsOptions): Sessions {
-  const isInForce = ({ user, credential }: Pick<StoredSession, 'user' | 'credential'>) =>
-    credentials.current.inForce[credential]?.subject === formatSubject({ kind: 'user', name: user });
+  /** A person of a directory counts only as long as the directory confirms the person. */
+  const isInForce = ({ user, credential }: Pick<StoredSession, 'user' | 'credential'>) => {
+    const { subject, until = Number.POSITIVE_INFINITY } = credentials.current.inForce[credential] ?? {};
+    return subject === formatSubject({ kind: 'user', name: user }) && until > clock();
+  };
 
   /** Nothing that was made while the clock was ahead may live too long. */
   const isTooNew = ({ createdAt }: StoredSession, now: number) =>
