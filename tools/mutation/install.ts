@@ -134,6 +134,13 @@ export const installMutants: readonly Mutant[] = [
     tests: ['test/platform/request-signal.test.ts'],
   },
   {
+    defence: 'every role adds the signal of a request where Node 24 lacks it',
+    file: 'src/launch/run-role.ts',
+    find: 'provideRequestSignal();',
+    replace: '',
+    tests: ['test/e2e/packages.e2e.ts'],
+  },
+  {
     defence: 'the npm package names its own files, because Node runs no TypeScript in it',
     file: 'tools/release/compile.ts',
     find: ".replace(/(['\"])(\\.{1,2}\\/[^'\"\\n]*)\\.ts\\1/g, '$1$2.js$1')",

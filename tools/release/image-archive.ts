@@ -22,7 +22,6 @@ const MAIN = `/${PROGRAM}/lib/bin/hubgate.js`;
 const APPLETS = [
   ...['sh', 'env', 'cat', 'chmod', 'chown', 'cp', 'date', 'df', 'du', 'echo', 'find', 'grep', 'head', 'id'],
   ...[
-    'install',
     'kill',
     'ls',
     'mkdir',
