@@ -34,8 +34,9 @@ async function serve(stack: AsyncDisposableStack, listener: RequestListener) {
   return { socket, closed };
 }
 
-function send(socket: string, body?: Readable, signal = new AbortController().signal) {
-  return sendStreamed(socket, { method: 'PATCH', path: '/', headers: {}, body, signal });
+function send(socket: string, body?: Readable, headers: Record<string, string> = {}) {
+  const { signal } = new AbortController();
+  return sendStreamed(socket, { method: 'PATCH', path: '/', headers, body, signal });
 }
 
 /** Bytes of which no two pieces are the same. */
@@ -52,14 +53,16 @@ test('a body reaches the other side byte by byte, however it is cut', async () =
     response.end();
   });
   const whole = bytesOf(1000 * KIB + 7);
-  for (const size of [1000, 16 * KIB, 128 * KIB, 300 * KIB]) {
-    const chunks = Array.from({ length: Math.ceil(whole.length / size) }, (_, index) =>
-      // A copy of its own, as TLS yields it.
-      Buffer.from(new Uint8Array(whole.subarray(index * size, (index + 1) * size)).buffer),
-    );
-    await send(socket, Readable.from(chunks));
-    assert.ok(received.equals(whole), `in chunks of ${size}`);
-  }
+  for (const headers of [{}, { 'content-length': String(whole.length) }])
+    for (const size of [1000, 16 * KIB, 128 * KIB, 300 * KIB]) {
+      const chunks = Array.from({ length: Math.ceil(whole.length / size) }, (_, index) =>
+        // A copy of its own, as TLS yields it.
+        Buffer.from(new Uint8Array(whole.subarray(index * size, (index + 1) * size)).buffer),
+      );
+      const { statusCode } = await send(socket, Readable.from(chunks), headers);
+      assert.equal(statusCode, 200);
+      assert.ok(received.equals(whole), `in chunks of ${size}`);
+    }
 });
 
 test('a chunk that is a part of a larger buffer stays as it is', async () => {

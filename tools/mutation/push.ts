@@ -191,6 +191,20 @@ export const pushMutants: readonly Mutant[] = [
     tests: STREAM_TESTS,
   },
   {
+    defence: 'a piece that the core gets at once is framed as one chunk',
+    file: 'src/platform/ipc/send-body.ts',
+    find: 'if (!chunkedEncoding) return void socket.write(content, written);',
+    replace: 'if (true) return void socket.write(content, written);',
+    tests: STREAM_TESTS,
+  },
+  {
+    defence: 'a piece of a body with a length is sent as it is',
+    file: 'src/platform/ipc/send-body.ts',
+    find: 'if (!chunkedEncoding) return void socket.write(content, written);',
+    replace: '',
+    tests: STREAM_TESTS,
+  },
+  {
     defence: 'a body whose answer has come is not read on',
     file: 'src/platform/ipc/send-body.ts',
     find: 'if (!this.#isOver) this.#chunks.resume();',
