@@ -241,13 +241,14 @@ async function openHosting(
 
 /** @throws if the cluster has no object store, which the configuration refuses */
 function inCluster(
-  { objects, uploadOwners, hostedDatabase }: ClusterCore,
+  { objects, uploadOwners, hostedDatabase, hostedDuty }: ClusterCore,
   { store, blobs }: UsedByHosting,
 ): HostedInCluster {
   if (objects === undefined) throw new Error('a cluster hosts repositories only with cluster.objects');
   return {
     owner: uploadOwners.own,
     database: hostedDatabase,
+    duty: hostedDuty,
     openContent: (database, files) =>
       objects.openHosted({ database, files, cache: store.content, downloads: blobs }),
   };

@@ -5,12 +5,17 @@ import { once } from 'node:events';
 import path from 'node:path';
 import { after, test } from 'node:test';
 import { openClusterDatabase } from '../../src/cluster/database.ts';
+import { Leases } from '../../src/cluster/leases.ts';
+import { Nodes } from '../../src/cluster/nodes.ts';
+import { LeasedDuty } from '../../src/core/cluster/leased-duty.ts';
 import { HostedUnavailable } from '../../src/core/hosted/hosted-database.ts';
 import { PostgresHostedDatabase } from '../../src/core/hosted/postgres-hosted-database.ts';
+import { Postgres } from '../../src/platform/postgres.ts';
 import { testHostedDatabase } from '../core/hosted/hosted-database.contract.ts';
 import { QUIET } from '../support/test-core.ts';
 import { waitFor } from '../support/wait-for.ts';
 import { startPostgres } from './support/postgres-server.ts';
+import { PATIENT_CLUSTER } from './support/test-cluster.ts';
 
 const FROZEN = path.join(import.meta.dirname, 'support/fixtures/frozen-change.ts');
 
@@ -81,6 +86,33 @@ test('the database ends the change of a node that is frozen, and the other nodes
     rows.map((row) => row.path),
     ['acme/app'],
   );
+});
+
+async function joinDuty(stack: AsyncDisposableStack, url: string, id: string): Promise<LeasedDuty> {
+  const database = stack.use(new Postgres({ url, application: id, connections: 2, deadline: 10_000 }));
+  const options = { database, limits: PATIENT_CLUSTER, log: QUIET };
+  const own = { id, address: '127.0.0.1:1', certificate: '', version: '0' };
+  const nodes = stack.use(await Nodes.join({ own, ...options }));
+  return stack.use(new LeasedDuty(new Leases({ nodes, ...options })));
+}
+
+test('one node at a time is on duty, and another takes over when it ends or has lost the duty', async () => {
+  await using stack = new AsyncDisposableStack();
+  const url = await server.database();
+  await connect(stack, url);
+  const [first, second] = [await joinDuty(stack, url, 'n1'), await joinDuty(stack, url, 'n2')];
+  const [taken, again] = await Promise.all([first.take(), first.take()]);
+  assert.ok(taken !== undefined && taken === again && taken === (await first.take()));
+  assert.equal(await second.take(), undefined);
+  await first[Symbol.asyncDispose]();
+  const next = await second.take();
+  assert.ok(next !== undefined);
+  assert.equal(await first.take(), undefined);
+  const lost = once(next, 'abort');
+  server.run("DELETE FROM hubgate.download WHERE digest = 'duty hosted'", url);
+  await lost;
+  assert.ok((await first.take()) !== undefined);
+  assert.equal(await second.take(), undefined);
 });
 
 testHostedDatabase('PostgreSQL', async () => {

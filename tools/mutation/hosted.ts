@@ -6,6 +6,7 @@ const LIMITS = ['test/core/hosted/limits.test.ts'];
 const COLLECT = ['test/core/hosted/collect.test.ts'];
 const REMOVALS = ['test/core/hosted/removals.test.ts'];
 const HISTORY = ['test/core/hosted/tag-history.test.ts'];
+const CLUSTER = ['test/cluster/hosted.cluster.ts'];
 const COLLECTION = 'src/core/hosted/collect.ts';
 const RETENTION = 'src/core/hosted/retention.ts';
 const MANIFESTS = 'src/core/hosted/push-manifest.ts';
@@ -565,5 +566,61 @@ export const hostedMutants: readonly Mutant[] = [
     find: '(isDue ? await this.#options.whyNoDisk(bytes.length) : undefined)',
     replace: 'undefined',
     tests: ['test/core/hosted/upload.test.ts'],
+  },
+  {
+    defence: 'a change in PostgreSQL that throws is undone',
+    file: 'src/core/hosted/postgres-hosted-database.ts',
+    find: 'ROLLBACK TO SAVEPOINT one; ',
+    replace: '',
+    tests: CLUSTER,
+  },
+  {
+    defence: 'the changes of all nodes are serial',
+    file: 'src/core/hosted/postgres-hosted-database.ts',
+    find: 'SELECT pg_advisory_xact_lock(${CHANGE_LOCK})',
+    replace: 'SELECT 1',
+    tests: CLUSTER,
+  },
+  {
+    defence: 'a read of the database of a cluster sees one moment',
+    file: 'src/core/hosted/postgres-hosted-database.ts',
+    find: 'BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY',
+    replace: 'BEGIN',
+    tests: CLUSTER,
+  },
+  {
+    defence: 'the change of a frozen node is ended',
+    file: 'src/core/hosted/postgres-hosted-database.ts',
+    find: ' SET LOCAL idle_in_transaction_session_timeout = 2000;',
+    replace: '',
+    tests: CLUSTER,
+  },
+  {
+    defence: 'a commit that was not answered is unavailable',
+    file: 'src/core/hosted/postgres-hosted-database.ts',
+    find: 'if (!(error instanceof DatabaseUnavailable)) return asError(error);',
+    replace: 'return asError(error);',
+    tests: CLUSTER,
+  },
+  {
+    defence: 'two tasks that are due at the same time take one lease',
+    file: 'src/core/cluster/leased-duty.ts',
+    find: 'this.#taking ??= ',
+    replace: 'this.#taking = ',
+    tests: CLUSTER,
+  },
+  {
+    defence: 'only the node on duty collects',
+    file: 'src/core/hosted/duty.ts',
+    find: 'if (lost !== undefined) await task(AbortSignal.any([stopping, lost]));',
+    replace: 'await task(stopping);',
+    tests: ['test/core/hosted/duty.test.ts'],
+  },
+  {
+    defence: 'only the node on duty gives removals to the audit log',
+    file: 'src/core/hosted/recorded-removals.ts',
+    find: 'if ((await this.#duty.take()) === undefined) return [];',
+    replace: '',
+    tests: ['test/core/hosted/duty.test.ts'],
   },
 ];

@@ -10,10 +10,12 @@ import type { Logger } from '../../platform/log.ts';
 import { Postgres } from '../../platform/postgres.ts';
 import { runPeriodically } from '../../platform/scheduling/periodic-task.ts';
 import type { Digest } from '../../registry/digest.ts';
+import type { HostedDuty } from '../hosted/duty.ts';
 import type { HostedDatabase } from '../hosted/hosted-database.ts';
 import { PostgresHostedDatabase } from '../hosted/postgres-hosted-database.ts';
 import { ClusterIndex } from '../store/cluster-index.ts';
 import type { IndexStore } from '../store/index-store.ts';
+import { LeasedDuty } from './leased-duty.ts';
 import { KEEP_MANIFESTS_FOR, SWEEP_MANIFESTS_EVERY } from './limits.ts';
 import type { ClusterObjects, JoinObjectsOptions, ObjectsOptions } from './objects/join-objects.ts';
 import { PeerClient } from './peer-client.ts';
@@ -67,6 +69,8 @@ export interface ClusterCore extends AsyncDisposable {
   readonly uploadOwners: UploadOwners;
   /** The database of the hosted repositories. */
   readonly hostedDatabase: HostedDatabase;
+  /** Which node collects what is hosted. */
+  readonly hostedDuty: HostedDuty;
 }
 
 /**
@@ -99,6 +103,7 @@ export async function joinCluster(
     options.objects &&
     stack.use(await openObjects({ ...options.objects, database, leases, node, egress, unusedFor, log }));
   const onUsed = objects && ((digest: Digest) => objects.uses.add(digest));
+  const hostedDuty = stack.use(new LeasedDuty(leases));
   const joined = stack.move();
   return {
     nodes,
@@ -113,6 +118,7 @@ export async function joinCluster(
     serve: (served) => servePeers({ ...listen, ...served, key, nodes, log }),
     uploadOwners: new UploadOwners({ nodes, key, limits }),
     hostedDatabase: new PostgresHostedDatabase(database),
+    hostedDuty,
     [Symbol.asyncDispose]: () => joined.disposeAsync(),
   };
 }

@@ -1,7 +1,7 @@
 import type { Clock } from '../../platform/clock.ts';
 import type { Logger } from '../../platform/log.ts';
-import { runPeriodically } from '../../platform/scheduling/periodic-task.ts';
 import type { Digest } from '../../registry/digest.ts';
+import { type HostedDuty, runOnDuty } from './duty.ts';
 import type { HostedContent } from './hosted-content.ts';
 import type { HostedDatabase } from './hosted-database.ts';
 import type { HostedSelects, HostedStatements } from './hosted-statements.ts';
@@ -14,6 +14,7 @@ export interface CollectionOptions {
   readonly database: HostedDatabase;
   readonly content: HostedContent;
   readonly locks: KeyedLock<Digest>;
+  readonly duty: HostedDuty;
   readonly clock: Clock;
   readonly log: Logger;
   /** The pause in milliseconds between two looks at the queue. */
@@ -62,11 +63,9 @@ export class Collection implements AsyncDisposable {
 
   constructor(options: CollectionOptions) {
     this.#options = options;
-    const { every, compareEvery, log } = options;
-    const collect = async (signal: AbortSignal) => void (await this.collect(signal));
-    const compare = async (signal: AbortSignal) => void (await this.removeOrphans(signal));
-    this.#running.use(runPeriodically(every, collect, log));
-    this.#running.use(runPeriodically(compareEvery, compare, log));
+    const { duty, every, compareEvery, log } = options;
+    this.#running.use(runOnDuty(duty, every, (signal) => this.collect(signal), log));
+    this.#running.use(runOnDuty(duty, compareEvery, (signal) => this.removeOrphans(signal), log));
   }
 
   /**

@@ -8,10 +8,10 @@ import { type Clock, systemClock } from '../../platform/clock.ts';
 import type { Logger } from '../../platform/log.ts';
 import { makeDirectory } from '../../platform/make-directory.ts';
 import { FairQueue, type QueueLimits } from '../../platform/scheduling/fair-queue.ts';
-import { runPeriodically } from '../../platform/scheduling/periodic-task.ts';
 import type { Digest } from '../../registry/digest.ts';
 import type { UploadOwner } from '../../registry/upload-id.ts';
 import { Collection } from './collect.ts';
+import { type HostedDuty, runOnDuty, SOLE_DUTY } from './duty.ts';
 import type { HostedContent } from './hosted-content.ts';
 import type { HostedDatabase } from './hosted-database.ts';
 import { HostedFiles } from './hosted-files.ts';
@@ -35,6 +35,7 @@ import { Uploads } from './uploads.ts';
 export interface HostedInCluster {
   /** The end of the ids of the uploads that this node begins. */
   readonly owner: UploadOwner;
+  readonly duty: HostedDuty;
   readonly database: HostedDatabase;
   /** Opens the blobs that the nodes share. `files` has the uploads of this node. */
   readonly openContent: (database: HostedDatabase, files: HostedFiles) => HostedContent;
@@ -98,17 +99,20 @@ export async function openHosted(
   // The database is the lock, so files are only touched after it was opened.
   if (database.failure === undefined) await content.prepare();
   if (cluster !== undefined) warnOfEarlier(directory, log);
+  const duty = cluster?.duty ?? SOLE_DUTY;
   const quotas = new Quotas(namespaces);
   const uploads = stack.use(
     new Uploads({ database, content, quotas, namespaces, limits, owner: cluster?.owner, clock, log }),
   );
   const locks = new KeyedLock<Digest>();
   const collection = stack.use(
-    new Collection({ database, content, locks, clock, log, every: collectEvery, compareEvery }),
+    new Collection({ database, content, locks, duty, clock, log, every: collectEvery, compareEvery }),
   );
-  const retention = stack.use(new RetentionPass({ database, namespaces, clock, log, every: retainEvery }));
+  const retention = stack.use(
+    new RetentionPass({ database, namespaces, duty, clock, log, every: retainEvery }),
+  );
   const tags = new TagHistory(database, clock);
-  stack.use(runPeriodically(retainEvery, async (signal) => void (await tags.trim(signal)), log));
+  stack.use(runOnDuty(duty, retainEvery, (signal) => tags.trim(signal), log));
   const opened = stack.move();
   return {
     database,
@@ -122,7 +126,7 @@ export async function openHosted(
     manifests: new ManifestPush({ database, quotas, namespaces, limits, clock }),
     removal: new Removal({ database, namespaces, clock }),
     tags,
-    removals: new RecordedRemovals(database),
+    removals: new RecordedRemovals(database, duty),
     namespaces,
     collection,
     retention,

@@ -1,19 +1,22 @@
 import type { FetchedRemovals } from '../../protocol/hosted-api.ts';
+import type { HostedDuty } from './duty.ts';
 import type { HostedDatabase } from './hosted-database.ts';
 import { COLLECTION } from './limits.ts';
 
 /**
  * The removals by retention and by the collection that the audit log does not have yet. They are written down in
  * the transaction that removes the content, so that a crash loses none. Gateways fetch them, because gateways write
- * the audit log.
+ * the audit log. In a cluster only the gateways of the node on duty get any.
  */
 export class RecordedRemovals {
   readonly #database: HostedDatabase;
+  readonly #duty: HostedDuty;
   /** What a gateway has fetched and not confirmed yet, and the time from which on another one may fetch it. */
   #fetched: { readonly last: number; readonly until: number } | undefined;
 
-  constructor(database: HostedDatabase) {
+  constructor(database: HostedDatabase, duty: HostedDuty) {
     this.#database = database;
+    this.#duty = duty;
   }
 
   /**
@@ -23,6 +26,7 @@ export class RecordedRemovals {
   async next(written: number | undefined): Promise<FetchedRemovals> {
     if (this.#database.failure !== undefined) return [];
     if (written !== undefined) await this.#forget(written);
+    if ((await this.#duty.take()) === undefined) return [];
     if (this.#fetched !== undefined && performance.now() < this.#fetched.until) return [];
     const removals = await this.#database.read((select) => select.removals.all(COLLECTION.fetchedRemovals));
     const last = removals.at(-1)?.id;

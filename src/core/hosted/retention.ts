@@ -1,9 +1,9 @@
 import { setImmediate as turn } from 'node:timers/promises';
 import type { Clock } from '../../platform/clock.ts';
 import type { Logger } from '../../platform/log.ts';
-import { runPeriodically } from '../../platform/scheduling/periodic-task.ts';
 import type { Digest } from '../../registry/digest.ts';
 import type { Tag } from '../../registry/reference.ts';
+import { type HostedDuty, runOnDuty } from './duty.ts';
 import type { HostedDatabase } from './hosted-database.ts';
 import type { HostedSelects, HostedStatements } from './hosted-statements.ts';
 import type { HostedStep } from './hosted-step.ts';
@@ -15,6 +15,7 @@ import { matchesTagPatterns } from './tag-pattern.ts';
 export interface RetentionOptions {
   readonly database: HostedDatabase;
   readonly namespaces: readonly NamespaceRules[];
+  readonly duty: HostedDuty;
   readonly clock: Clock;
   readonly log: Logger;
   /** The pause in milliseconds between two passes. */
@@ -49,11 +50,8 @@ export class RetentionPass implements AsyncDisposable {
 
   constructor(options: RetentionOptions) {
     this.#options = options;
-    this.#running = runPeriodically(
-      options.every,
-      async (signal) => void (await this.retain(signal)),
-      options.log,
-    );
+    const { duty, every, log } = options;
+    this.#running = runOnDuty(duty, every, (signal) => this.retain(signal), log);
   }
 
   /** Removes what is due, and resolves to it. */
