@@ -50,6 +50,14 @@ export function clusterBackup(
     if (hasPassword)
       printLine(stdout, '  (set PGPASSWORD, or write ~/.pgpass: the password is not in the command)');
     printLine(stdout, `  ${backup}`);
+    if (cluster.objects !== undefined) {
+      const { bucket, prefix } = cluster.objects;
+      const hosted = `${bucket}/${prefix === '' ? '' : `${prefix}/`}hosted/`;
+      printLine(
+        stdout,
+        `If repositories are hosted, copy the objects below ${hosted} after it, within an hour.`,
+      );
+    }
     printLine(stdout, 'Restore it while all nodes are stopped:');
     printLine(stdout, `  ${restore}`);
     printLine(
