@@ -21,21 +21,7 @@ const MAIN = `/${PROGRAM}/lib/bin/hubgate.js`;
 /** What busybox is called as: what the chart, the compose files and a person who looks into a container use. */
 const APPLETS = [
   ...['sh', 'env', 'cat', 'chmod', 'chown', 'cp', 'date', 'df', 'du', 'echo', 'find', 'grep', 'head', 'id'],
-  ...[
-    'kill',
-    'ls',
-    'mkdir',
-    'mv',
-    'ps',
-    'rm',
-    'sleep',
-    'stat',
-    'tail',
-    'tar',
-    'test',
-    'touch',
-    'vi',
-  ],
+  ...['kill', 'ls', 'mkdir', 'mv', 'ps', 'rm', 'sleep', 'stat', 'tail', 'tar', 'test', 'touch', 'vi'],
 ];
 
 export interface ImageParts {
