@@ -128,6 +128,7 @@ export async function startAuth(options: AuthOptions): Promise<Auth> {
     parameters: options.passwords,
     delays,
     renewHash: createRehashPassword({ file: options.usersFile, users, credentials, state, log }),
+    remembersWrong: logins.length === 0,
     clock,
   });
   const directories =
@@ -135,6 +136,7 @@ export async function startAuth(options: AuthOptions): Promise<Auth> {
       ? stack.use(
           await loadDirectories({
             ...{ logins, url, users, state, delays, clock, log, keyFile: options.loginKeyFile },
+            spendHash: checkPassword.spendHash,
             refresh: () => credentials.refresh(),
             egress: options.egress,
             shared: cluster?.sharedLogins,

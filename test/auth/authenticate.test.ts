@@ -50,6 +50,7 @@ beforeEach(async () => {
     parameters: { memory: 19 * 2 ** 20, passes: 2 },
     delays: new LoginDelays({ clock, wait, limits, stopping }),
     renewHash: async (_, from) => from,
+    remembersWrong: true,
     clock,
   });
   authenticate = createAuthenticate({

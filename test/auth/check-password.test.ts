@@ -59,6 +59,7 @@ async function check(...all: User[]): Promise<CheckPassword> {
       users.set(new Map([...users.current, [name, person(name, to)]]));
       return to;
     },
+    remembersWrong: true,
     clock,
     monotonic: () => passed,
   });

@@ -9,6 +9,7 @@ const LOGOUT_TOKEN = 'src/auth/identity/directory/logout-token.ts';
 const LOGOUT_TESTS = ['test/account/directory-logout.test.ts'];
 const SCIM = 'src/auth/identity/directory/scim.ts';
 const SCIM_TESTS = ['test/account/scim.test.ts'];
+const TIME_TESTS = ['test/auth/directory/login-time.test.ts'];
 const GROUPS = ['test/gateway/directory-groups.test.ts'];
 
 /** The defences of logins of directories, and of their groups. */
@@ -208,5 +209,26 @@ export const directoryMutants: readonly Mutant[] = [
     find: 'if (isScim) return',
     replace: 'if (authorization !== undefined) return',
     tests: ['test/account/hand-over.test.ts'],
+  },
+  {
+    defence: 'a name of a directory costs a hash, as a name of the users file does',
+    file: 'src/auth/identity/directory/directory-passwords.ts',
+    find: "if (!(await spendHash(attempt))) return { kind: 'busy' };",
+    replace: '',
+    tests: TIME_TESTS,
+  },
+  {
+    defence: 'a name of the users file costs a question to the directories, as any other name does',
+    file: 'src/auth/identity/authenticate.ts',
+    find: "checked.kind === 'wrong' && directories !== undefined",
+    replace: 'directories === null',
+    tests: TIME_TESTS,
+  },
+  {
+    defence: 'a wrong password is not remembered where a directory does not remember it',
+    file: 'src/auth/identity/check-password.ts',
+    find: 'judged?.right || (judged && remembersWrong)',
+    replace: 'judged',
+    tests: TIME_TESTS,
   },
 ];

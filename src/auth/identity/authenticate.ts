@@ -81,12 +81,12 @@ export interface AuthenticateOptions {
 
 /** Asks the providers in order. The first that recognises a login judges it. */
 export function createAuthenticate(options: AuthenticateOptions): Authenticate {
-  const { directoryPasswords } = options;
+  const directoryPasswords = options.logins.some(isAskedForLogins) ? options.directoryPasswords : undefined;
   const providers = [
     federation(options),
     serviceTokens(options),
     ...(directoryPasswords ? [directories(directoryPasswords, options)] : []),
-    passwords(options),
+    passwords(options, directoryPasswords),
   ];
   return async (login, address, options = {}) => {
     for (const provider of providers) {
@@ -124,12 +124,11 @@ function directories(
   checkPasswords: DirectoryPasswords,
   { users, logins }: Pick<AuthenticateOptions, 'users' | 'logins'>,
 ): IdentityProvider {
-  const isAsked = logins.some((login) => login.kind === 'ldap' && login.passwords === 'everywhere');
   return {
     name: 'directory',
     async authenticate(attempt) {
-      if (!isAsked || users.current.has(attempt.login.username)) return 'unhandled';
-      const verdict = await checkPasswords(new AttemptedPassword(attempt), 'everywhere');
+      if (users.current.has(attempt.login.username)) return 'unhandled';
+      const verdict = await checkPasswords.judge(new AttemptedPassword(attempt), 'everywhere');
       if (verdict.kind === 'refused') return { kind: 'wrong' };
       if (verdict.kind !== 'right') return verdict;
       const { person } = verdict;
@@ -144,13 +143,23 @@ function directories(
   };
 }
 
-/** Judges every login, so that it takes the same time for every name. */
-function passwords({ checkPassword }: Pick<AuthenticateOptions, 'checkPassword'>): IdentityProvider {
+function isAskedForLogins(login: DirectoryLogin): boolean {
+  return login.kind === 'ldap' && login.passwords === 'everywhere';
+}
+
+/** Judges every login, so that it takes the same time for every name. `directories` are those that are asked too. */
+function passwords(
+  { checkPassword }: Pick<AuthenticateOptions, 'checkPassword'>,
+  directories?: DirectoryPasswords,
+): IdentityProvider {
   return {
     name: 'password',
     async authenticate(attempt) {
       if (attempt.login.password.length > PASSWORD_LENGTH.most) return { kind: 'wrong' };
-      const checked = await checkPassword(new AttemptedPassword(attempt));
+      const presented = new AttemptedPassword(attempt);
+      const checked = await checkPassword(presented);
+      if (checked.kind === 'wrong' && directories !== undefined)
+        return directories.askForNobody(presented, 'everywhere');
       if (checked.kind !== 'right') return checked;
       const { user, hash } = checked;
       return {

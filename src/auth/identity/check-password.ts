@@ -15,6 +15,12 @@ import type { User, Users } from './users-file.ts';
 /** Checks the password of a user. It takes as long if there is no such user. */
 export type CheckPassword = (attempt: PasswordAttempt) => Promise<PasswordVerdict>;
 
+/**
+ * Takes as long as the check of a name that is not in the users file, and judges nothing. Resolves to false if too many
+ * passwords wait.
+ */
+export type SpendHash = (attempt: PasswordAttempt) => Promise<boolean>;
+
 export interface HashingQueue {
   /** Returns the number of passwords that wait to be hashed. */
   waiting(): number;
@@ -42,6 +48,11 @@ export interface CheckPasswordOptions {
   readonly parameters: PasswordParameters;
   readonly delays: LoginDelays;
   readonly renewHash: RehashPassword;
+  /**
+   * True if nobody else may judge a password. Verdicts of directories on wrong passwords are not remembered, so those
+   * on the users file are not either: the second answer would tell who is in the file.
+   */
+  readonly remembersWrong: boolean;
   readonly clock: Clock;
   /** The clock that measures waiting. Tests pass another one. */
   readonly monotonic?: Clock;
@@ -52,8 +63,9 @@ type Judged = { readonly right: true; readonly hash: string } | { readonly right
 
 export async function createCheckPassword(
   options: CheckPasswordOptions,
-): Promise<CheckPassword & HashingQueue> {
-  const { users, parameters, delays, renewHash, clock, monotonic = () => performance.now() } = options;
+): Promise<CheckPassword & HashingQueue & { readonly spendHash: SpendHash }> {
+  const { users, parameters, delays, renewHash, remembersWrong } = options;
+  const { clock, monotonic = () => performance.now() } = options;
   const queue = new FairQueue(HASHES);
   const cached = new ExpiringCache<Judged>(PASSWORD_CHECK.maxCached, clock);
   const judging = new SingleFlight<Judged | 'given up' | undefined>();
@@ -110,7 +122,7 @@ export async function createCheckPassword(
     const answer = await judging.run(cacheKey, async () => {
       const end = monotonic() + PASSWORD_CHECK.total;
       const judged = await delays.delayed(attempt, () => judge(attempt, end), outcomeOf);
-      if (judged !== undefined) cached.set(cacheKey, judged, PASSWORD_CHECK.cachedFor);
+      if (judged?.right || (judged && remembersWrong)) cached.set(cacheKey, judged, PASSWORD_CHECK.cachedFor);
       if (judged?.right)
         cached.set(cacheKeyOf(username, judged.hash, password), judged, PASSWORD_CHECK.cachedFor);
       return judged === undefined && attempt.signal?.aborted ? 'given up' : judged;
@@ -129,7 +141,9 @@ export async function createCheckPassword(
       return { kind: 'wrong' };
     return { kind: 'right', user, hash: judged.hash };
   };
-  return Object.assign(check, { waiting: () => queue.waiting });
+  const spendHash: SpendHash = async (attempt) =>
+    (await hashing(attempt, monotonic() + PASSWORD_CHECK.total, () => verify(attempt))) !== undefined;
+  return Object.assign(check, { spendHash, waiting: () => queue.waiting });
 }
 
 function outcomeOf(judged: Judged | undefined): LoginOutcome {

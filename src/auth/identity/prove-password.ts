@@ -40,9 +40,12 @@ export function createProvePassword(
     if (password.length > PASSWORD_LENGTH.most) return 'wrong';
     if (directoryPasswords !== undefined && !users.current.has(name)) {
       const attempt = { username: name, password, address, counts: true, signal };
-      return provedBy(await directoryPasswords(attempt, 'console'));
+      return provedBy(await directoryPasswords.judge(attempt, 'console'));
     }
-    const checked = await checkPassword({ username: name, password, address, counts: true, signal });
+    const attempt = { username: name, password, address, counts: true, signal };
+    const checked = await checkPassword(attempt);
+    if (checked.kind === 'wrong' && directoryPasswords !== undefined)
+      return provedBy(await directoryPasswords.askForNobody(attempt, 'console'));
     if (checked.kind !== 'right') return checked.kind;
     const { user, hash } = checked;
     return user.isService

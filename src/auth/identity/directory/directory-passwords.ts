@@ -20,14 +20,20 @@ export type DirectoryVerdict =
   | { readonly kind: 'busy' }
   | { readonly kind: 'unavailable'; readonly login: string };
 
+/** `everywhere` asks only the directories whose passwords are accepted everywhere. */
+type PasswordPlace = 'console' | 'everywhere';
+type Unknown = Exclude<DirectoryVerdict, { kind: 'right' | 'refused' }>;
+
 /**
- * Judges the password of somebody who is not in the users file, by the LDAP directories.
- * @param place `everywhere` asks only the directories whose passwords are accepted everywhere
+ * The LDAP directories, and what keeps the time of an answer from telling who is in the users file: a wrong password
+ * costs a hash and a question to the directories, whoever has the name.
  */
-export type DirectoryPasswords = (
-  attempt: PasswordAttempt,
-  place: 'console' | 'everywhere',
-) => Promise<DirectoryVerdict>;
+export interface DirectoryPasswords {
+  /** Judges the password of somebody who is not in the users file. */
+  judge(attempt: PasswordAttempt, place: PasswordPlace): Promise<DirectoryVerdict>;
+  /** Asks for nobody, after a wrong password of a name in the users file. The attempt has been counted. */
+  askForNobody(attempt: PasswordAttempt, place: PasswordPlace): Promise<Unknown>;
+}
 
 export interface DirectoryPasswordsOptions extends DirectoryLoginsOptions {
   readonly opened: readonly OpenedDirectory[];
@@ -37,12 +43,10 @@ export interface DirectoryPasswordsOptions extends DirectoryLoginsOptions {
 type LdapEntry = Extract<OpenedDirectory, { readonly ldap: unknown }> & {
   readonly breaker: DirectoryBreaker;
 };
-type Judged =
-  | { readonly by: LdapEntry; readonly said: DirectoryPerson }
-  | Exclude<DirectoryVerdict, { kind: 'right' | 'refused' }>;
+type Judged = { readonly by: LdapEntry; readonly said: DirectoryPerson } | Unknown;
 
 export function createDirectoryPasswords(options: DirectoryPasswordsOptions): DirectoryPasswords {
-  const { opened, state, users, delays, refresh, watched, clock } = options;
+  const { opened, state, users, delays, spendHash, refresh, watched, clock } = options;
   const directories = opened.flatMap((one) =>
     'ldap' in one ? [{ ...one, breaker: new DirectoryBreaker(clock) }] : [],
   );
@@ -95,18 +99,34 @@ export function createDirectoryPasswords(options: DirectoryPasswordsOptions): Di
     return isSame ? current : undefined;
   };
 
-  return async (attempt, place) => {
+  const allowedAt = (place: PasswordPlace) =>
+    directories.filter(({ login }) => place === 'console' || login.passwords === 'everywhere');
+
+  const askForNobody = async (
+    { address, counts, signal }: PasswordAttempt,
+    place: PasswordPlace,
+  ): Promise<Unknown> => {
+    const [username, password] = [`nobody-${randomBytes(12).toString('hex')}`, 'of nobody'];
+    const judged = await judge(allowedAt(place), { username, password, address, counts, signal });
+    return 'said' in judged ? { kind: 'wrong' } : judged;
+  };
+
+  /** An attempt that cannot be right takes as long as one that can. */
+  const ask = async (attempt: PasswordAttempt, place: PasswordPlace): Promise<Judged> => {
+    if (!(await spendHash(attempt))) return { kind: 'busy' };
+    if (!mayBeRight(attempt)) return askForNobody(attempt, place);
+    const bound = await state.person(attempt.username);
+    const asked = allowedAt(place).filter(({ login }) => bound === undefined || bound.login === login.name);
+    return judge(asked, attempt);
+  };
+
+  const judgePerson: DirectoryPasswords['judge'] = async (attempt, place) => {
     const { username, password } = attempt;
-    const allowed = directories.filter(
-      ({ login }) => place === 'console' || login.passwords === 'everywhere',
-    );
-    if (allowed.length === 0 || !mayBeRight(attempt)) return { kind: 'wrong' };
+    if (password.length > PASSWORD_LENGTH.most) return { kind: 'wrong' };
     const memory = memoryOf(username, password);
     const known = place === 'everywhere' ? await remembered(memory) : undefined;
     if (known !== undefined) return { kind: 'right', person: known };
-    const bound = await state.person(username);
-    const asked = allowed.filter(({ login }) => bound === undefined || bound.login === login.name);
-    const judged = await delays.delayed(attempt, () => judge(asked, attempt), outcomeOf);
+    const judged = await delays.delayed(attempt, () => ask(attempt, place), outcomeOf);
     if (judged === undefined) return { kind: 'busy' };
     if (!('said' in judged)) return judged;
     const { by, said } = judged;
@@ -119,11 +139,12 @@ export function createDirectoryPasswords(options: DirectoryPasswordsOptions): Di
     if (by.login.passwords === 'everywhere') cached.set(memory, result, PASSWORD_CHECK.cachedFor);
     return { kind: 'right', person: result.person };
   };
+  return { judge: judgePerson, askForNobody };
 }
 
 /** Many directories accept an empty password as a login of nobody (RFC 4513, section 5.1.2). */
 function mayBeRight({ username, password }: PasswordAttempt): boolean {
-  return password !== '' && password.length <= PASSWORD_LENGTH.most && isName(username);
+  return password !== '' && isName(username);
 }
 
 function outcomeOf(judged: Judged): 'right' | 'wrong' | 'unknown' {

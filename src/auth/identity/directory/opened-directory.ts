@@ -5,6 +5,7 @@ import type { EgressOptions } from '../../../platform/egress/proxy-rules.ts';
 import type { Logger } from '../../../platform/log.ts';
 import type { ObservableValue } from '../../../platform/observable-value.ts';
 import type { AuthState } from '../../state/auth-state.ts';
+import type { SpendHash } from '../check-password.ts';
 import type { LoginDelays } from '../login-delays.ts';
 import type { Users } from '../users-file.ts';
 import type { LdapDirectory } from './ldap.ts';
@@ -22,6 +23,8 @@ export interface DirectoryLoginsOptions {
   /** Reads the credentials and the groups anew, after somebody has logged in. */
   readonly refresh: () => Promise<void>;
   readonly delays: LoginDelays;
+  /** Spends the time that a name of the users file takes. */
+  readonly spendHash: SpendHash;
   readonly egress?: EgressOptions | undefined;
   /** What the nodes of a cluster share; absent without a cluster. */
   readonly shared?: SharedDirectoryLogins | undefined;
