@@ -20,6 +20,7 @@ const COPIED = [
   'test',
   'tools',
   'bench',
+  'bin',
   'config',
   'certs',
   'deploy',
