@@ -104,6 +104,17 @@ for (const [client, body] of Object.entries(DEACTIVATIONS))
     assert.equal(refused, 401);
     assert.match(errors[0].message, /^your login at corp must be confirmed: open https:/);
     assert.equal((await scim('GET', `/Users/${id}`)).json.active, false);
+    // The first of them ends a person; to say it again changes nothing.
+    await scim('PATCH', `/Users/${id}`, { body });
+    const lines = async () =>
+      (await hubgate.audit()).filter(
+        ({ action, subject }) => action === 'logout' && subject === `user:${client}`,
+      );
+    await waitFor(async () => (await lines()).length > 0);
+    assert.deepEqual(
+      (await lines()).map(({ login, reason, method }) => [login, reason, method]),
+      [['corp', 'deactivated by the provider', 'PATCH']],
+    );
   });
 
 test('a user that is put or deleted without being active ends, and one who is renamed is found by the same id', async () => {

@@ -2,6 +2,7 @@
 import type { Context } from 'koa';
 import { SCIM_REQUEST } from '../../protocol/scim-api.ts';
 import type { AnswerScim } from '../identity/directory/scim.ts';
+import { auditUser } from './audited.ts';
 import { answerJson, readJson } from './request.ts';
 
 export interface ScimDependencies {
@@ -11,6 +12,13 @@ export interface ScimDependencies {
 
 export async function passScim(context: Context, { answer }: ScimDependencies): Promise<void> {
   const request = await readJson(context, SCIM_REQUEST);
-  if (answer === undefined) context.status = 404;
-  else answerJson(context, await answer(request));
+  if (answer === undefined) {
+    context.status = 404;
+    return;
+  }
+  const { deactivated: user, ...answered } = await answer(request);
+  const { login } = request;
+  if (user !== undefined)
+    auditUser(context, { action: 'logout', user, login, reason: 'deactivated by the provider' });
+  answerJson(context, answered);
 }

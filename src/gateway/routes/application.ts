@@ -136,7 +136,8 @@ const UNRECORDED = 'the mirror cannot record requests at the moment, and therefo
 /** Pages that are only shown have no line. What changes something has one, and so has the way back from a provider. */
 function isRecorded({ url = '', method }: IncomingMessage): boolean {
   if (UNDECIDED.has(url)) return false;
-  return !isAccountTarget(url) || method === 'POST' || url.includes('/callback?');
+  const isShown = method === 'GET' || method === 'HEAD';
+  return !isAccountTarget(url) || !isShown || url.includes('/callback?');
 }
 
 function answerFailure(

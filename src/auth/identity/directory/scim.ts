@@ -23,7 +23,12 @@ import {
 } from './scim-message.ts';
 
 /** Answers a request of an identity provider. Every request without the secret gets the same answer. */
-export type AnswerScim = (request: ScimRequest) => Promise<ScimAnswer>;
+export type AnswerScim = (request: ScimRequest) => Promise<DecidedScim>;
+
+interface DecidedScim extends ScimAnswer {
+  /** The name of the person whom the request has deactivated. */
+  readonly deactivated?: string;
+}
 
 type Options = Pick<DirectoryLoginsOptions, 'logins' | 'state' | 'refresh' | 'clock' | 'log'>;
 
@@ -76,7 +81,7 @@ async function isAuthorized(
   return scheme.toLowerCase() === 'bearer' && timingSafeEqual(digestOf(given), digestOf(secret));
 }
 
-async function answerKnown(request: ScimRequest, options: Options): Promise<ScimAnswer> {
+async function answerKnown(request: ScimRequest, options: Options): Promise<DecidedScim> {
   const { login, method, path } = request;
   const [, resource = '', id, ...others] = path.split('/');
   if (others.length > 0) return notFound();
@@ -119,7 +124,7 @@ async function listUsers({ login, query }: ScimRequest, options: Options): Promi
 }
 
 /** The person must log in before anything is known of them. A provider needs an id all the same. */
-async function addUser({ login, body }: ScimRequest, options: Options): Promise<ScimAnswer> {
+async function addUser({ login, body }: ScimRequest, options: Options): Promise<DecidedScim> {
   const user = readScimMessage(body);
   if (user === undefined) return failed(400, 'the body is no user');
   const { userName, externalId } = user;
@@ -130,38 +135,44 @@ async function addUser({ login, body }: ScimRequest, options: Options): Promise<
   const given = typeof externalId === 'string' ? { userName, externalId } : { userName };
   const person = await personBy(given, login, options);
   const addressed = person === undefined ? ofName(userName) : ofPerson(person);
-  if (active === false) await deactivate(addressed, login, options);
-  return answered(201, shown(await again(addressed, login, options)));
+  const ended = active === false ? await deactivate(addressed, login, options) : {};
+  return { ...answered(201, shown(await again(addressed, login, options))), ...ended };
 }
 
 async function answerUser(
   { method, body, login }: ScimRequest,
   addressed: Addressed | undefined,
   options: Options,
-): Promise<ScimAnswer> {
+): Promise<DecidedScim> {
   if (addressed === undefined) return notFound();
   if (method === 'GET') return answered(200, shown(addressed));
   if (method === 'DELETE') {
-    await deactivate(addressed, login, options);
-    return { status: 204, body: '' };
+    return { status: 204, body: '', ...(await deactivate(addressed, login, options)) };
   }
   if (method !== 'PATCH' && method !== 'PUT') return notFound();
   const message = readScimMessage(body);
   const active = message && (method === 'PATCH' ? activeAfterPatch(message) : activeIn(message));
   if (active === undefined) return failed(400, 'nobody can tell what becomes of active');
   // Somebody who is active again logs in again, because only a login proves it.
-  if (active === false) await deactivate(addressed, login, options);
-  return answered(200, shown(await again(addressed, login, options)));
+  const ended = active === false ? await deactivate(addressed, login, options) : {};
+  return { ...answered(200, shown(await again(addressed, login, options))), ...ended };
 }
 
-/** Ends everything of a person. Somebody else may change the person at the same time. */
-async function deactivate({ id }: Addressed, login: string, options: Options): Promise<void> {
+/** Ends everything of a person, and returns who that is. Somebody else may change the person at the same time. */
+async function deactivate(
+  { id }: Addressed,
+  login: string,
+  options: Options,
+): Promise<Pick<DecidedScim, 'deactivated'>> {
+  let deactivated: string | undefined;
   for (let attempt = 0; attempt < SCIM.attempts; attempt++) {
     const person = (await addressedBy(id, login, options))?.person;
     if (person === undefined || person.refusedAt !== null) break;
     await refusePerson(person, options);
+    deactivated = person.name;
   }
   await options.refresh();
+  return deactivated === undefined ? {} : { deactivated };
 }
 
 async function again(addressed: Addressed, login: string, options: Options): Promise<Addressed> {
