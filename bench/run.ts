@@ -6,6 +6,7 @@ import { parseArgs } from 'node:util';
 import { Bench, type BenchSettings, type CaseGroup } from './bench.ts';
 import { BLOBS, checkLayer } from './cases/blobs.ts';
 import { BUDGET } from './cases/budget.ts';
+import { CLUSTER } from './cases/cluster/cluster.ts';
 import { COLD } from './cases/cold.ts';
 import { CROWD } from './cases/crowd.ts';
 import { DISK } from './cases/disk.ts';
@@ -31,7 +32,7 @@ import { ZOT } from './servers/zot.ts';
 /** The groups in order of importance. */
 const GROUPS: readonly CaseGroup[] = [
   ...[BLOBS, MANIFESTS, TOKENS, COLD, SLOW_READERS, CROWD],
-  ...[DISK, LINKS_GROUP, POLICY, BUDGET, PUSH, EDITS, IDLE, GROWTH, HOSTILE],
+  ...[DISK, LINKS_GROUP, POLICY, BUDGET, PUSH, EDITS, IDLE, GROWTH, HOSTILE, CLUSTER],
 ];
 /** The groups for which three minutes are enough. */
 const QUICK_GROUPS = [BLOBS, MANIFESTS, TOKENS, COLD, LINKS_GROUP, POLICY, HOSTILE];

@@ -95,6 +95,21 @@ export const TARGETS: readonly Target[] = [
   }),
   { case: 'idle', metric: 'tree MiB', at: 'most', factor: 250 },
   ...['manifest', 'blob'].flatMap((what): Target[] => [
+    { case: `cached ${what}, node to embedded`, metric: 'CPU ratio', at: 'most', factor: 1.05 },
+    { case: `cached ${what} on a node`, metric: 'statements', at: 'most', factor: 0 },
+    { case: `cached ${what} on a node`, metric: 'S3 requests', at: 'most', factor: 0 },
+  ]),
+  {
+    ...{ case: 'fill 64 MiB from S3', metric: 'seconds', at: 'most', factor: 2 },
+    of: { case: 'fill 64 MiB from a local upstream', metric: 'seconds' },
+  },
+  {
+    ...{ case: 'fill 64 MiB from S3', metric: 'seconds', at: 'most', factor: 2 },
+    of: { case: '64 MiB from the disk', metric: 'seconds' },
+  },
+  { case: 'lease', metric: 'p50 ms', at: 'most', factor: 5 },
+  { case: 'cluster code in an embedded start', metric: 'MiB', at: 'most', factor: 1 },
+  ...['manifest', 'blob'].flatMap((what): Target[] => [
     {
       ...GROWTH,
       case: `${what}, 1,000,000 links and 100 rules`,

@@ -32,6 +32,8 @@ export interface HubgateOptions extends StartOptions {
   readonly users?: number;
   /** True if the home was used before. */
   readonly again?: boolean;
+  /** Sections of hubgate.yaml besides those that every measured server has. */
+  readonly sections?: string;
 }
 
 export const HUBGATE: ServerKind = {
@@ -68,8 +70,8 @@ export async function startBenchHubgate(options: HubgateOptions): Promise<Hubgat
   };
 }
 
-function configuration(options: StartOptions, port: number, adminPort: number): string {
-  const { directory, tls, upstream, isPushedTo } = options;
+function configuration(options: HubgateOptions, port: number, adminPort: number): string {
+  const { directory, tls, upstream, isPushedTo, sections = '' } = options;
   const hosted = `hosted: { namespaces: { "${path.dirname(PUSHED)}/**": {} } }\n`;
   return `${isPushedTo ? hosted : ''}
 server: { listen: "127.0.0.1:${port}", admin: "127.0.0.1:${adminPort}", workers: ${WORKERS} }
@@ -78,7 +80,7 @@ upstreams:
   docker.io: { url: ${upstream.url.origin}, username: ${ACCOUNT.username}, passwordFile: ${directory}/password }
 token: { refresh: 1d }
 log: { format: json }
-`;
+${sections}`;
 }
 
 /** One prepared home for each bench, which is identified by its certificate. */
@@ -88,7 +90,7 @@ const firstHomes = new Map<string, Promise<string>>();
  * Prepares the home. A first start compiles, but a mirror has usually been started before. The first start
  * takes seconds and is done once: each home is a copy of the first one, without the cache.
  */
-async function prepare(options: StartOptions): Promise<void> {
+async function prepare(options: HubgateOptions): Promise<void> {
   const { certificate } = options.tls;
   const first = firstHomes.get(certificate) ?? startFirst(options, `${certificate}.home`);
   firstHomes.set(certificate, first);
@@ -98,10 +100,10 @@ async function prepare(options: StartOptions): Promise<void> {
   await cp(from, options.directory, { recursive: true, filter });
 }
 
-async function startFirst(options: StartOptions, home: string): Promise<string> {
+async function startFirst(options: HubgateOptions, home: string): Promise<string> {
   await mkdir(path.join(home, 'config'), { recursive: true });
   await writeFile(path.join(home, 'password'), ACCOUNT.password, { mode: 0o600 });
-  const inHome = { ...options, directory: home, isPushedTo: false };
+  const inHome = { ...options, directory: home, isPushedTo: false, sections: '' };
   await using running = await startHubgate(home, (port) => configuration(inHome, port, 0));
   await running.addUser(USER, PASSWORD);
   return home;
