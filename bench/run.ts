@@ -15,6 +15,7 @@ import { GROWTH } from './cases/growth.ts';
 import { HOSTILE } from './cases/hostile.ts';
 import { IDLE } from './cases/idle.ts';
 import { LINKS_GROUP } from './cases/links.ts';
+import { LOGINS } from './cases/logins.ts';
 import { MANIFESTS } from './cases/manifests.ts';
 import { POLICY } from './cases/policy.ts';
 import { PUSH } from './cases/push.ts';
@@ -32,7 +33,7 @@ import { ZOT } from './servers/zot.ts';
 /** The groups in order of importance. */
 const GROUPS: readonly CaseGroup[] = [
   ...[BLOBS, MANIFESTS, TOKENS, COLD, SLOW_READERS, CROWD],
-  ...[DISK, LINKS_GROUP, POLICY, BUDGET, PUSH, EDITS, IDLE, GROWTH, HOSTILE, CLUSTER],
+  ...[DISK, LINKS_GROUP, POLICY, BUDGET, LOGINS, PUSH, EDITS, IDLE, GROWTH, HOSTILE, CLUSTER],
 ];
 /** The groups for which three minutes are enough. */
 const QUICK_GROUPS = [BLOBS, MANIFESTS, TOKENS, COLD, LINKS_GROUP, POLICY, HOSTILE];

@@ -34,6 +34,10 @@ export interface HubgateOptions extends StartOptions {
   readonly again?: boolean;
   /** Sections of hubgate.yaml besides those that every measured server has. */
   readonly sections?: string;
+  /** One more rule that allows something. */
+  readonly rule?: string;
+  /** Changes a new home before the start. */
+  readonly prepared?: (home: string) => Promise<void>;
 }
 
 export const HUBGATE: ServerKind = {
@@ -51,7 +55,11 @@ export const HUBGATE: ServerKind = {
 export async function startBenchHubgate(options: HubgateOptions): Promise<HubgateServer> {
   const { directory: home, rules = RULES, users = 1000, isPushedTo = false } = options;
   if (!options.again) await prepare(options);
-  await writeFile(path.join(home, 'config/access.yaml'), policyText({ rules, users }, isPushedTo));
+  await options.prepared?.(home);
+  const { rule } = options;
+  const text = policyText({ rules, users }, isPushedTo);
+  const policy = rule === undefined ? text : text.replace('\nallow:', `\nallow:\n  - ${rule}`);
+  await writeFile(path.join(home, 'config/access.yaml'), policy);
   const adminPort = await freePort();
   const begun = performance.now();
   const running = await startHubgate(home, (port) => configuration(options, port, adminPort));
