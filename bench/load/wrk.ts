@@ -43,14 +43,16 @@ Ciphersuites = TLS_AES_128_GCM_SHA256
 export async function runWrk(job: WrkJob): Promise<WrkResult> {
   const { port, paths, headers, connections, seconds, directory } = job;
   const at = (name: string) => path.join(directory, name);
-  await writeFile(at('openssl.cnf'), OPENSSL);
-  const script = at('wrk.lua');
+  // Two servers may be loaded at the same time.
+  const configuration = at(`openssl-${port}.cnf`);
+  await writeFile(configuration, OPENSSL);
+  const script = at(`wrk-${port}.lua`);
   await writeFile(script, scriptOf(job));
   const fields = Object.entries(headers).flatMap(([name, value]) => ['-H', `${name}: ${value}`]);
   const shape = ['-t1', `-c${connections}`, `-d${seconds}s`, '--timeout', '30s', '-s', script];
   const before = reapedCpuSeconds();
   const output = await mustRun('wrk', [...shape, ...fields, `https://127.0.0.1:${port}${paths[0]}`], {
-    env: { OPENSSL_CONF: at('openssl.cnf') },
+    env: { OPENSSL_CONF: configuration },
   });
   const said = JSON.parse(/^\{.*\}$/m.exec(output)?.[0] ?? 'null');
   return {
