@@ -98,7 +98,12 @@ for (const isPausing of [true, false])
     await using stack = new AsyncDisposableStack();
     const bytes = bytesOf(3000 * KIB);
     const { sent, message } = await begin(stack);
-    sent.end(bytes);
+    // Each of these is a chunk of its own, and many come with one read of the connection.
+    for (let at = 0; at < 40_000; at += 1000) {
+      sent.write(bytes.subarray(at, at + 1000));
+      await new Promise<void>((resolve) => process.nextTick(resolve));
+    }
+    sent.end(bytes.subarray(40_000));
     const taken: Buffer[] = [];
     const enough = Promise.withResolvers<void>();
     const received = receiveChunks(message, (chunk) => {
@@ -107,6 +112,7 @@ for (const isPausing of [true, false])
       return taken.length < 4 || !isPausing;
     });
     await enough.promise;
+    await turn();
     received[Symbol.dispose]();
     assert.equal(message.isPaused(), true);
     const count = taken.length;
