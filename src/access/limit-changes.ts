@@ -75,11 +75,11 @@ function whomThey(
   upstreams: readonly UpstreamHost[],
 ): ReadonlyMap<string, ReadonlySet<string>> {
   const whom = new Map<string, Set<string>>();
-  for (const { subject, addresses } of subjects) {
+  for (const { subject, addresses, groups = [] } of subjects) {
     const who = formatSubject(subject);
     for (const address of addresses)
       for (const upstream of upstreams) {
-        const question = { subject, address, upstream };
+        const question = { subject, groups, address, upstream };
         const keys = [
           ...limitsFor(limits, question).map((limit) => keyOf('limit', limit)),
           ...reservesFor(limits, question).own.map((reserve) => keyOf('reserve', reserve)),

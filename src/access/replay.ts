@@ -27,6 +27,8 @@ type PullTarget = Pick<AccessQuestion, 'repository' | 'tag'>;
 interface KnownSubject {
   readonly subject: Subject;
   readonly addresses: Iterable<string>;
+  /** The groups of directories that the subject has. */
+  readonly groups?: readonly string[];
   /** The targets that are compared for this subject only, besides those of all subjects. */
   readonly own?: readonly PullTarget[];
 }
@@ -56,13 +58,13 @@ export function compare(
 
 /** Returns the subjects of pulls, each with all its addresses. */
 export function subjectsOf(
-  pulls: Iterable<Pick<AccessQuestion, 'subject' | 'address'>>,
+  pulls: Iterable<Pick<AccessQuestion, 'subject' | 'address' | 'groups'>>,
 ): Population['subjects'] {
-  const subjects = new Map<string, { subject: Subject; addresses: Set<string> }>();
-  for (const { subject, address } of pulls)
-    getOrInsert(subjects, formatSubject(subject), () => ({ subject, addresses: new Set() })).addresses.add(
-      address,
-    );
+  const subjects = new Map<string, { subject: Subject; addresses: Set<string>; groups: readonly string[] }>();
+  for (const { subject, address, groups = [] } of pulls)
+    getOrInsert(subjects, formatSubject(subject), () => ({
+      ...{ subject, groups, addresses: new Set() },
+    })).addresses.add(address);
   return subjects.values();
 }
 
@@ -75,7 +77,7 @@ export function compareFor(
 ): DecisionChange[] {
   const networks = networksOf(before, after);
   const targets = [...population.targets];
-  return [...population.subjects].flatMap(({ subject, addresses: all, own = [] }) => {
+  return [...population.subjects].flatMap(({ subject, addresses: all, groups = [], own = [] }) => {
     // Addresses in the same networks get the same decision.
     const distinct = new Map<string, string>();
     for (const address of all)
@@ -84,7 +86,7 @@ export function compareFor(
     return [...targets, ...own].flatMap((pull) =>
       actionsOn(pull).flatMap((action) => {
         const changes = addresses.flatMap((address): DecisionChange[] => {
-          const question: AccessQuestion = { action, subject, address, ...pull, at };
+          const question: AccessQuestion = { action, subject, groups, address, ...pull, at };
           const decisions = { before: decide(before, question), after: decide(after, question) };
           if (isSame(decisions.before, decisions.after)) return [];
           return [{ action, subject, pull, address, ...decisions }];

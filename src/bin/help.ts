@@ -124,6 +124,7 @@ const HELP: Readonly<Record<string, VerbHelp>> = {
     page: 'policy.md',
     examples: [
       'access explain ana acme/pay-api:1.4 --from 10.1.2.3',
+      'access explain zoe acme/pay-api --group corp/payments',
       'access explain cert:node-7 library/nginx --at 2027-01-31 --json',
     ],
   },

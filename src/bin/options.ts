@@ -70,6 +70,10 @@ export const OPTIONS = {
   service: flag('--service', 'make a service account: it has no password, only service tokens'),
   role: choice('--role <role>', 'only this role', ['core', 'auth', 'gateway', 'account']),
   from: text('--from <address>', 'the address of the client'),
+  group: texts(
+    '--group <group...>',
+    'as if the subject had these groups of a directory, such as corp/payments, besides those that are known',
+  ),
   at: text('--at <time>', 'the day or the time of the pull'),
   expires: textOr('--expires <duration>', 'the lifetime of the token', '90d'),
   pull: texts('--pull <pattern...>', 'only these repositories, of those that the owner may pull'),

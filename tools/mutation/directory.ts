@@ -231,4 +231,18 @@ export const directoryMutants: readonly Mutant[] = [
     replace: 'judged',
     tests: TIME_TESTS,
   },
+  {
+    defence: 'nobody is told that somebody whom the directory has refused has a group',
+    file: 'src/auth/admin/people.ts',
+    find: 'stableId !== null && refusedAt === null',
+    replace: 'stableId !== null',
+    tests: ['test/commands/access-groups.test.ts'],
+  },
+  {
+    defence: 'an edit is compared for people with their groups',
+    file: 'src/access/replay.ts',
+    find: '{ action, subject, groups, address, ...pull, at }',
+    replace: '{ action, subject, address, ...pull, at }',
+    tests: ['test/commands/access-groups.test.ts'],
+  },
 ];

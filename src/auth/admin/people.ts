@@ -17,16 +17,15 @@ export async function listedPeople(place: StatePlace): Promise<readonly ListedPe
   return (await state.people()).map((person) => ({ ...person, tokens: counts.get(ownerIdOf(person)) ?? 0 }));
 }
 
-/** Returns the groups that a person has at the directory; undefined if nobody of a directory has this name. */
-export async function groupsOfPerson(
+/** Returns the people whom their directories have not refused, with the groups that they last had there. */
+export async function knownPeople(
   place: StatePlace,
-  name: string,
-): Promise<{ readonly login: string; readonly groups: readonly string[] } | undefined> {
+): Promise<readonly Pick<StoredPerson, 'name' | 'login' | 'groups'>[]> {
   // A mirror that never ran has no state, and a question must not make one.
   const isNew = place.database === undefined && (await stateOfFile(place.authState)) === ABSENT;
-  if (isNew) return undefined;
+  if (isNew) return [];
   await using state = await openStateAt(place);
-  return state.person(name);
+  return (await state.people()).filter(({ stableId, refusedAt }) => stableId !== null && refusedAt === null);
 }
 
 export interface PersonLink {

@@ -10,7 +10,7 @@ export const CONTENT_VERBS: readonly VerbGroup[] = [
         usage: 'explain <subject> <image>',
         description:
           'say why a subject may pull, push or delete a repository or repository:tag; exit code 1 if it may not',
-        options: ['action', 'from', 'at', 'private', 'json'],
+        options: ['action', 'from', 'at', 'group', 'private', 'json'],
         load: async () => {
           const { explainAccess } = await import('../../commands/access/explain.ts');
           return ({ names: [subject = '', image = ''], options, environment, terminal }) =>

@@ -25,6 +25,7 @@ import { printTable } from '../table.ts';
 import { auditedPulls } from './audited-pulls.ts';
 import { knownRepositories } from './known.ts';
 import { describeEntry, displayedEntry } from './limit-text.ts';
+import { readPeopleGroups } from './people-groups.ts';
 import { type AccessOptions, policyOf, valueOrPrint } from './policy.ts';
 import { everythingKnown } from './population.ts';
 
@@ -53,14 +54,19 @@ export async function diffAccess(
   const before = policyOf(sources, context, paths, terminal);
   const after = policyOf(wanted, context, paths, terminal);
   if (before === undefined || after === undefined) return 2;
-  const pulls: RecordedPull[] = [];
-  for await (const pull of auditedPulls(config.log.audit)) pulls.push(pull);
   const policies = [before, after];
+  const people = await readPeopleGroups(
+    policies.map(({ policy }) => policy),
+    { config, home: options.home, environment },
+  );
+  const pulls: RecordedPull[] = [];
+  for await (const pull of auditedPulls(config.log.audit))
+    pulls.push({ ...pull, groups: people.of(pull.subject) });
   const users =
     options.all === true ? valueOrPrint(await readUsers(paths.users), paths, terminal) : new Map();
   if (users === undefined) return 2;
   const repositories = options.all === true ? await knownRepositories(config, paths) : [];
-  const everything = everythingKnown({ policies, users: users.values(), pulls, repositories });
+  const everything = everythingKnown({ policies, users: users.values(), people, pulls, repositories });
   const changes =
     options.all === true
       ? compareFor(before.policy, after.policy, everything, systemClock())

@@ -1,10 +1,9 @@
-import { directoryGroupsIn, formatDirectoryGroup } from '../../access/directory-group.ts';
+import { whyNoDirectoryGroup } from '../../access/directory-group.ts';
 import { type Explanation, explain } from '../../access/explain.ts';
 import { whyNoFederatedSubject } from '../../access/federated-pattern.ts';
 import type { AccessQuestion, Condition, Policy } from '../../access/policy.ts';
 import type { RuleData } from '../../access/policy-data.ts';
 import { formatSubject, readSubject } from '../../access/subject.ts';
-import { groupsOfPerson } from '../../auth/admin/people.ts';
 import type { Environment } from '../../config/environment.ts';
 import { type HomePaths, pathsIn } from '../../config/home.ts';
 import { hostedNames } from '../../config/hosted.ts';
@@ -13,10 +12,10 @@ import { parseNetwork } from '../../platform/network.ts';
 import type { Action } from '../../registry/action.ts';
 import { ANY_NAMES, parseImage } from '../../registry/image.ts';
 import { type HostedNamespaces, isHosted } from '../../registry/repository.ts';
-import { credentialStores } from '../credential-stores.ts';
 import { findKnown, formatUnknown, type KnownTarget, unknownIn } from './known.ts';
 import { describeEntry, displayedEntry, formatEntry } from './limit-text.ts';
 import { formatUsed, type UsedLimits, usedInJson, usedOf } from './limit-use.ts';
+import { readPeopleGroups } from './people-groups.ts';
 import {
   type AccessOptions,
   displayedRule,
@@ -30,6 +29,8 @@ export interface ExplainOptions extends AccessOptions {
   readonly from?: string;
   readonly at?: string;
   readonly action?: Action;
+  /** Groups of directories, such as `corp/payments`, which the subject has besides those that are known. */
+  readonly group?: readonly string[];
   /** True if the pull is of private content. Read access to public content alone does not allow it. */
   readonly private?: boolean;
 }
@@ -55,9 +56,15 @@ export async function explainAccess(
     printLine(terminal.stderr, `hubgate: "${who}": ${nobody}`);
     return 2;
   }
-  const groups = await directoryGroupsOf(question, read.policy, options, environment);
-  const explanation = explain(read.policy, { ...question, groups });
-  const known = await findKnown(question, question.subject, read.config, paths);
+  const { config, policy } = read;
+  const given = readGroups(options, config.logins, terminal);
+  if (given === undefined) return 2;
+  const people = await readPeopleGroups([policy], { config, home: options.home, environment });
+  const groups = [...new Set([...people.of(question.subject), ...given])];
+  const explanation = explain(policy, { ...question, groups });
+  const found = await findKnown(question, question.subject, config, paths);
+  const isPerson = question.subject.kind === 'user' && people.names.has(question.subject.name);
+  const known = isPerson ? { ...found, user: true } : found;
   const used = await usedOf(explanation.limits, question, paths);
   const asksPrivate = options.private ?? false;
   const asked = { ...question, groups };
@@ -66,18 +73,16 @@ export async function explainAccess(
   return explanation.decision === 'allow' && (!asksPrivate || explanation.private) ? 0 : 1;
 }
 
-/** Returns the groups that the subject has in its directory, as the mirror last learnt them. */
-async function directoryGroupsOf(
-  { subject }: AccessQuestion,
-  { data }: Policy,
-  { home }: ExplainOptions,
-  environment: Environment,
-): Promise<readonly string[]> {
-  const named = directoryGroupsIn(data);
-  if (subject.kind !== 'user' || named.size === 0) return [];
-  const person = await groupsOfPerson(await credentialStores(home, environment), subject.name);
-  const groups = person?.groups.map((group) => formatDirectoryGroup(person.login, group)) ?? [];
-  return groups.filter((group) => named.has(group));
+/** Returns undefined after saying which of the groups nobody can have. */
+function readGroups(
+  { group = [] }: ExplainOptions,
+  logins: readonly { readonly name: string }[],
+  terminal: Terminal,
+): readonly string[] | undefined {
+  const names = logins.map(({ name }) => name);
+  const wrong = group.flatMap((one) => whyNoDirectoryGroup(one, names) ?? []);
+  for (const message of wrong) printLine(terminal.stderr, `hubgate: ${message}`);
+  return wrong.length === 0 ? group : undefined;
 }
 
 /** Refuses a subject that no login can have, because an explanation would suggest that somebody has it. */

@@ -16,6 +16,7 @@ import type { User } from '../../auth/identity/users-file.ts';
 import { addressIn } from '../../platform/network.ts';
 import { parseTag } from '../../registry/reference.ts';
 import { parseRepositoryName, type Repository } from '../../registry/repository.ts';
+import type { PeopleGroups } from './people-groups.ts';
 
 /** Stands for everybody who has logged in and whom no policy names. */
 const ANYBODY_ELSE: Subject = { kind: 'user', name: '(anybody else)' };
@@ -23,23 +24,30 @@ const ANYBODY_ELSE: Subject = { kind: 'user', name: '(anybody else)' };
 interface Everything {
   readonly policies: readonly ReadPolicy[];
   readonly users: Iterable<User>;
+  readonly people: PeopleGroups;
   readonly pulls: readonly RecordedPull[];
   readonly repositories: Iterable<string>;
 }
 
+/** Stands for those in a group of a directory who have not logged in yet. */
+function newMemberOf(group: string): Subject {
+  return { kind: 'user', name: `(somebody in ${group})` };
+}
+
 /**
- * Returns everybody and everything that is known. The subjects are the users, those that the policies name,
- * and those who have pulled. The repositories are those that are cached, that were pulled, that a policy
+ * Returns everybody and everything that is known. The subjects are the users, the people of directories, those that
+ * the policies name, and those who have pulled. The repositories are those that are cached, that were pulled, that a policy
  * names in full, or that its tests ask for. Each subject asks from every network that a policy names, and
  * from outside them.
  */
-export function everythingKnown({ policies, users, pulls, repositories }: Everything): Population {
+export function everythingKnown({ policies, users, people, pulls, repositories }: Everything): Population {
   const named = policies.flatMap(({ policy }) => namedIn(policy));
   const subjects = new Map<string, Subject>();
   for (const subject of [
     ANONYMOUS,
     ANYBODY_ELSE,
     ...[...users].map(({ name, isService }): Subject => ({ kind: isService ? 'service' : 'user', name })),
+    ...[...people.names].map((name): Subject => ({ kind: 'user', name })),
     ...pulls.map(({ subject }) => subject),
   ])
     subjects.set(formatSubject(subject), subject);
@@ -55,10 +63,11 @@ export function everythingKnown({ policies, users, pulls, repositories }: Everyt
   const targets = targetsOf(policies, pulls, repositories);
   const known = new Set([...targets].map(({ repository }) => repository.name));
   const ownOf = ownTargets(policies);
+  const groupsOf = new Map([...people.named].map((group) => [newMemberOf(group), [group]]));
   return {
-    subjects: [...subjects.values()].map((subject) => {
+    subjects: [...subjects.values(), ...groupsOf.keys()].map((subject) => {
       const own = ownOf(subject).filter(({ repository }) => !known.has(repository.name));
-      return { subject, addresses, own };
+      return { subject, addresses, groups: groupsOf.get(subject) ?? people.of(subject), own };
     }),
     targets,
   };

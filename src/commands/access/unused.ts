@@ -6,6 +6,7 @@ import { systemClock } from '../../platform/clock.ts';
 import { parseSince, whyNoTime } from '../audited-time.ts';
 import { printTable } from '../table.ts';
 import { auditedPulls } from './audited-pulls.ts';
+import { readPeopleGroups } from './people-groups.ts';
 import { type AccessOptions, displayedRule, formatRule, openPolicy } from './policy.ts';
 
 export interface UnusedOptions extends AccessOptions {
@@ -27,8 +28,14 @@ export async function listUnusedRules(
   }
   const read = await openPolicy(paths, environment, terminal);
   if (read === undefined) return 2;
+  const people = await readPeopleGroups([read.policy], {
+    config: read.config,
+    home: options.home,
+    environment,
+  });
   const pulls = [];
-  for await (const pull of auditedPulls(read.config.log.audit, since)) pulls.push(pull);
+  for await (const pull of auditedPulls(read.config.log.audit, since))
+    pulls.push({ ...pull, groups: people.of(pull.subject) });
   // If nothing was recorded, every rule would seem unused.
   const unused = pulls.length === 0 ? [] : unusedRules(read.policy, pulls);
   if (options.json) {

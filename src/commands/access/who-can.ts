@@ -1,4 +1,4 @@
-import { isName } from '../../access/subject.ts';
+import { groupNameOf, isName } from '../../access/subject.ts';
 import { type Answerable, whoCan } from '../../access/who-can.ts';
 import { readUsers } from '../../auth/identity/users-file.ts';
 import type { Environment } from '../../config/environment.ts';
@@ -8,6 +8,7 @@ import { type ExitCode, printJson, printLine, type Terminal } from '../../launch
 import type { Action } from '../../registry/action.ts';
 import { ANY_NAMES, parseImage } from '../../registry/image.ts';
 import { findKnown, formatUnknown, unknownIn } from './known.ts';
+import { readPeopleGroups } from './people-groups.ts';
 import {
   type AccessOptions,
   displayedRule,
@@ -49,15 +50,22 @@ export async function whoCanPull(
   const all = whoCan(read.policy, { action, ...image, at }, [...users.keys()]);
   const found = all.filter((one) => options.private !== true || one.private);
   const known = await findKnown(image, undefined, read.config, paths);
-  const isMissing = (who: string) => isName(who) && !users.has(who);
+  const people = await readPeopleGroups([read.policy], {
+    config: read.config,
+    home: options.home,
+    environment,
+  });
+  const isMissing = (who: string) => isName(who) && !users.has(who) && !people.names.has(who);
+  const membersOf = (who: string) => people.membersOf(groupNameOf(who) ?? '');
   const able = found.filter(({ deniedBy }) => deniedBy === undefined);
   if (options.json)
     printJson(
       terminal.stdout,
       found.map((one) => ({
         ...asJson(one, paths),
+        ...(isGroup(one) && { members: membersOf(one.who) }),
         known: {
-          user: isName(one.who) ? users.has(one.who) : null,
+          user: isName(one.who) ? !isMissing(one.who) : null,
           upstream: known.upstream,
           tag: known.tag,
         },
@@ -66,6 +74,7 @@ export async function whoCanPull(
   else
     printAnswers(found, {
       isMissing,
+      membersOf,
       unknown: formatUnknown(unknownIn(known, { ...image, action })),
       paths,
       terminal,
@@ -85,8 +94,24 @@ function asJson({ who, rules, deniedBy, ...rest }: Answerable, paths: HomePaths)
   };
 }
 
+/** Only groups of directories are answered for as a whole. */
+function isGroup({ who }: Answerable): boolean {
+  return groupNameOf(who) !== undefined;
+}
+
+/** The most members that a line lists. */
+const MOST_MEMBERS = 5;
+
+function writeMembers(members: readonly string[]): string {
+  if (members.length === 0) return '; nobody of it has logged in yet';
+  const more = members.length > MOST_MEMBERS ? ` and ${members.length - MOST_MEMBERS} more` : '';
+  return `; has logged in: ${members.slice(0, MOST_MEMBERS).join(', ')}${more}`;
+}
+
 interface ListedAnswer {
   readonly isMissing: (who: string) => boolean;
+  /** Returns those of a group who have logged in. */
+  readonly membersOf: (who: string) => readonly string[];
   /** The unknown parts of the image, for the first line. */
   readonly unknown: string;
   readonly paths: HomePaths;
@@ -96,13 +121,14 @@ interface ListedAnswer {
 /** Prints one line for each answer. A subject who may do exactly what everybody may is left out. */
 function printAnswers(
   found: readonly Answerable[],
-  { isMissing, unknown, paths, terminal: { stdout } }: ListedAnswer,
+  { isMissing, membersOf, unknown, paths, terminal: { stdout } }: ListedAnswer,
 ): void {
   const everybody = found.find(({ who }) => who === 'authenticated');
   const listed = found.filter((one) => one === everybody || !isSame(one, everybody));
   const lines = listed.map((one) => {
     const missing = isMissing(one.who) ? '; not in users.yaml' : '';
-    return `${writeAnswer(one, paths)}${missing}`;
+    const members = isGroup(one) ? writeMembers(membersOf(one.who)) : '';
+    return `${writeAnswer(one, paths)}${missing}${members}`;
   });
   const [first = 'nobody', ...others] = lines;
   for (const line of [`${first}${unknown}`, ...others]) printLine(stdout, line);
