@@ -24,6 +24,9 @@ export interface RunningMirrorOptions {
   readonly prepare?: (mirror: RunningMirror) => Promise<void>;
   /** The text of config/access.yaml. */
   readonly policy?: string;
+  /** The address on which it listens, if it is not loopback, and the command that starts it there. */
+  readonly host?: string;
+  readonly entrance?: readonly string[];
 }
 
 /** `hubgate start` in a home of its own, with an upstream that does not answer. */
@@ -84,17 +87,19 @@ export class RunningMirror implements AsyncDisposable {
   }
 
   #spawn(args: readonly string[]) {
-    const { workers = 1, openFiles, environment } = this.#options;
+    const { workers = 1, openFiles, environment, host = '127.0.0.1', entrance = [] } = this.#options;
     const { HOME, PATH } = process.env;
     const limit = openFiles === undefined ? '' : `ulimit -n ${openFiles}; `;
-    const child = spawn('/bin/sh', ['-c', `${limit}exec "$0" "$@"`, process.execPath, BIN, ...args], {
+    const started = ['/bin/sh', '-c', `${limit}exec "$0" "$@"`, process.execPath, BIN, ...args];
+    const [command = '', ...others] = [...entrance, ...started];
+    const child = spawn(command, others, {
       cwd: this.home,
       env: {
         HOME,
         PATH,
         ...COMPILED,
-        HUBGATE_SERVER_LISTEN: `127.0.0.1:${this.port}`,
-        HUBGATE_SERVER_ADMIN: `127.0.0.1:${this.adminPort}`,
+        HUBGATE_SERVER_LISTEN: `${host}:${this.port}`,
+        HUBGATE_SERVER_ADMIN: `${host}:${this.adminPort}`,
         HUBGATE_SERVER_WORKERS: String(workers),
         REGISTRY_PROXY_REMOTEURL: 'http://127.0.0.1:1',
         ...environment,
@@ -142,12 +147,15 @@ export class RunningMirror implements AsyncDisposable {
   /** Sends one request to the public listener, on a new connection. */
   async ask(target: string, request: TestRequest = {}): Promise<TestResponse> {
     const ca = await readFile(path.join(this.home, 'certs/ca.crt'), 'utf8');
-    return ask({ tls: true, host: 'localhost', port: this.port, ca, agent: false, path: target, ...request });
+    const { host = 'localhost' } = this.#options;
+    const options = { host, servername: 'localhost', port: this.port, ca, agent: false, path: target };
+    return ask({ tls: true, ...options, ...request });
   }
 
   /** Sends one request to the admin listener. */
   admin(target: string): Promise<TestResponse> {
-    return ask({ host: '127.0.0.1', port: this.adminPort, path: target, agent: false });
+    const { host = '127.0.0.1' } = this.#options;
+    return ask({ host, port: this.adminPort, path: target, agent: false });
   }
 
   signal(signal: NodeJS.Signals): void {

@@ -7,6 +7,7 @@ import { RunningMirror } from '../../support/running-mirror.ts';
 import { ACCOUNT } from '../../support/test-core.ts';
 import { waitFor } from '../../support/wait-for.ts';
 import { type PostgresServer, startPostgres } from './postgres-server.ts';
+import type { Segment } from './segment.ts';
 
 const RULES = 'version: 1\nallow:\n  - { id: all, pull: "**", to: authenticated, private: true }\n';
 
@@ -34,28 +35,36 @@ export class TestNodes implements AsyncDisposable {
   /** The URL of the database. */
   readonly database: string;
 
-  /** Starts three nodes. The first one makes the policy of all. */
+  /** Starts three nodes, each in its own place if there is a segment. The first one makes the policy of all. */
   static async start(
     environment: Readonly<Record<string, string>> = {},
     policy: string = POLICY,
     config?: string,
+    segment?: Segment,
   ): Promise<TestNodes> {
     const server = await startPostgres();
-    const hub = await FakeHub.start();
+    const hub = await FakeHub.start(segment && { token: segment.url('token'), cdn: segment.url('cdn') });
     hub.accounts.push({ ...ACCOUNT, repositories: ['acme/secret'] });
     const database = await server.database();
+    segment?.serve('database', () => server.port);
+    segment?.serveHub(hub);
     const nodes: RunningMirror[] = [];
-    for (const id of ['n1', 'n2', 'n3'])
+    for (const [index, id] of ['n1', 'n2', 'n3'].entries())
       nodes.push(
         await RunningMirror.start({
+          ...(segment && { host: segment.address(index), entrance: segment.entrance(index) }),
           environment: {
-            HUBGATE_CLUSTER_DATABASE: database,
+            HUBGATE_CLUSTER_DATABASE:
+              segment === undefined
+                ? database
+                : database.replace(`127.0.0.1:${server.port}`, segment.url('database').host),
             HUBGATE_CLUSTER_NODE: id,
-            HUBGATE_CLUSTER_LISTEN: `127.0.0.1:${await freePort()}`,
+            HUBGATE_CLUSTER_LISTEN: `${segment?.address(index) ?? '127.0.0.1'}:${await freePort()}`,
             HUBGATE_SERVER_URL: 'https://mirror.corp',
             HUBGATE_UPSTREAMS_DOCKER_IO_USERNAME: ACCOUNT.username,
             HUBGATE_UPSTREAMS_DOCKER_IO_PASSWORD: ACCOUNT.password,
-            REGISTRY_PROXY_REMOTEURL: hub.url.origin,
+            REGISTRY_PROXY_REMOTEURL: segment?.url('registry').origin ?? hub.url.origin,
+            ...(segment && { HUBGATE_UPSTREAMS_DOCKER_IO_INSECURE: 'true' }),
             ...environment,
           },
           ...(id === 'n1' && { policy }),
