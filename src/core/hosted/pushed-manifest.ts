@@ -43,6 +43,11 @@ export function parsePushedManifest(bytes: Buffer, contentType: string): PushedM
     (isObject(subjectDescriptor) && subject === undefined)
   )
     return refuseWrite('MANIFEST_INVALID', 'the manifest has a descriptor without a valid digest');
+  const artifactType =
+    textOf(document, 'artifactType') ?? textOf(propertyOf(document, 'config'), 'mediaType');
+  // PostgreSQL stores no text with this character, which no media type has.
+  if (artifactType?.includes('\0'))
+    return refuseWrite('MANIFEST_INVALID', 'the type of the artifact has a NUL character');
   const annotations = propertyOf(document, 'annotations');
   return {
     kind: 'valid',
@@ -51,7 +56,7 @@ export function parsePushedManifest(bytes: Buffer, contentType: string): PushedM
     blobs,
     manifests,
     subject,
-    artifactType: textOf(document, 'artifactType') ?? textOf(propertyOf(document, 'config'), 'mediaType'),
+    artifactType,
     annotations: isObject(annotations) ? JSON.stringify(annotations) : undefined,
   };
 }

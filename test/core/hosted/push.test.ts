@@ -189,6 +189,8 @@ test('a manifest that is none, or not its digest, or too large, is refused', asy
   assert.deepEqual(await put('a', 'no json'), [400, 'MANIFEST_INVALID']);
   assert.deepEqual(await put('a', empty, 'text/html'), [400, 'MANIFEST_INVALID']);
   assert.deepEqual(await put('a', `${'['.repeat(40)}${']'.repeat(40)}`), [400, 'MANIFEST_INVALID']);
+  const withType = (type: string) => empty.replace('}', `,"artifactType":${JSON.stringify(type)}}`);
+  assert.deepEqual(await put('a', withType('application/a\0b')), [400, 'MANIFEST_INVALID']);
   assert.deepEqual(await put(digestOf('other'), empty), [400, 'DIGEST_INVALID']);
   assert.deepEqual(await put(digestOf(empty, 'sha512'), empty), [201, '']);
   const padded = (size: number) => empty.replace('}', `,"annotations":{"a":"${'x'.repeat(size)}"}}`);
