@@ -18,7 +18,8 @@ type ServerName = keyof typeof SERVERS;
 
 /** Returns why there can be no such segment here. */
 export function whyNoSegment(): string | false {
-  return process.getuid?.() === 0 ? false : 'only root can make network namespaces';
+  if (process.getuid?.() !== 0) return 'only root can make network namespaces';
+  return spawnSync('ip', ['netns', 'list']).status === 0 ? false : 'there is no ip (Debian: iproute2)';
 }
 
 export class Segment implements AsyncDisposable {
