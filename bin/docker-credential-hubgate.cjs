@@ -454,10 +454,16 @@ function list() {
   answer(Object.fromEntries(hosts.map((host) => [host, readRecord(host)?.username ?? ''])));
 }
 
-const print = (line) => process.stderr.write(`${line}\n`);
+const print = (text) => process.stderr.write(`${escaped(text)}\n`);
 const answer = (value) => process.stdout.write(`${JSON.stringify(value)}\n`);
 /** What a mirror says may not move the cursor of a terminal. */
 const printable = (text) => String(text).replaceAll(/[^\p{L}\p{N}\p{P}\p{S} ]/gu, '?');
+/** Names of files, of hosts and of users may contain what moves the cursor of a terminal too. */
+const escaped = (text) =>
+  text.replaceAll(
+    /[^\P{Cc}\n]|[\p{Cf}\p{Zl}\p{Zp}]/gu,
+    (character) => `\\u${character.codePointAt(0).toString(16).padStart(4, '0')}`,
+  );
 const input = () => fs.readFileSync(0, 'utf8');
 
 const VERBS = {
@@ -480,7 +486,7 @@ async function main([verb, ...args]) {
   } catch (error) {
     // docker reads what a helper prints to its standard output.
     const stream = verb === 'login' ? process.stderr : process.stdout;
-    stream.write(`${error.message}\n`);
+    stream.write(`${escaped(error.message)}\n`);
     process.exitCode = 1;
   }
 }

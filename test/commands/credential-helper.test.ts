@@ -123,3 +123,9 @@ test('what is no JSON is no login', async () => {
   for (const input of ['', 'x', '{}', '[]', 'null', given('http://mirror.corp')])
     assert.equal((await laptop.call(['store'], input)).code, 1, input);
 });
+
+test('a name that moves the cursor of a terminal is escaped', async () => {
+  await using laptop = await makeLaptop();
+  const { code, stderr } = await laptop.call(['login', HOST, '--ca', 'a\x1b[2Jb\u202e\x9bc']);
+  assert.deepEqual({ code, stderr }, { code: 1, stderr: 'a\\u001b[2Jb\\u202e\\u009bc is not there\n' });
+});

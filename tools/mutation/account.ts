@@ -338,6 +338,13 @@ export const accountMutants: readonly Mutant[] = [
     tests: ['test/account/laptops.test.ts'],
   },
   {
+    defence: 'the program of laptops prints no control character of a name',
+    file: 'bin/docker-credential-hubgate.cjs',
+    find: 'stream.write(`${escaped(error.message)}\\n`)',
+    replace: 'stream.write(`${error.message}\\n`)',
+    tests: ['test/commands/credential-helper.test.ts'],
+  },
+  {
     defence: 'a logout revokes the token of a laptop',
     file: 'bin/docker-credential-hubgate.cjs',
     find: 'await revoke(record, secret).catch(asIs)',
