@@ -69,7 +69,7 @@ function answerFaults(log: Logger): Middleware {
       await next();
     } catch (error) {
       if (error instanceof NobodyWaits) return void context.res.destroy();
-      if (error instanceof HostedUnavailable) return answerUnavailable(context);
+      if (error instanceof HostedUnavailable) return answerUnavailable(context, error);
       if (error instanceof DatabaseUnavailable)
         return answerRefusal(context, { kind: 'refused', error: 'UNAVAILABLE', retryAfter: RETRY_AFTER });
       log.error({ err: error }, 'the core failed');

@@ -240,6 +240,28 @@ suite('hosted repositories of a cluster', { skip: await whyNoServer('versitygw')
     assertBytes(await pull(second), bytes);
   });
 
+  test('without the database, a push is refused and can be repeated, and nothing is lost', async () => {
+    await startBoth();
+    await first.pushBlob(bytes);
+    const upload = await first.begin();
+    await server.stop();
+    try {
+      const refused = [
+        await first.write('PUT', `${upload}?digest=${digestOf('late')}`, { body: 'late' }),
+        await second.read(`blobs/${digest}`),
+        await second.pushManifest('1.0', imageOf(digest, digest, SIZE)),
+      ];
+      for (const { status, headers } of refused)
+        assert.deepEqual({ status, after: headers['retry-after'] }, { status: 503, after: '5' });
+    } finally {
+      await server.start();
+    }
+    await waitFor(async () => (await first.read(`blobs/${digest}`)).status === 200);
+    await first.pushBlob('late');
+    assertBytes(await pull(second, digestOf('late')), Buffer.from('late'));
+    assertBytes(await pull(second), bytes);
+  });
+
   test('an object that the store has lost comes back with the next push', async () => {
     await startBoth();
     await first.pushBlob(bytes);

@@ -1,6 +1,7 @@
 import type { Readable } from 'node:stream';
 import Router from '@koa/router';
 import type { Context } from 'koa';
+import { DatabaseUnavailable } from '../../platform/database-unavailable.ts';
 import { readBody } from '../../platform/read-body.ts';
 import { DeadlineError } from '../../platform/scheduling/deadline.ts';
 import { QueueFullError } from '../../platform/scheduling/fair-queue.ts';
@@ -12,6 +13,7 @@ import { parseReference, parseTag, type Reference } from '../../registry/referen
 import { HOSTED, type Repository, repositoryOf, type UpstreamNames } from '../../registry/repository.ts';
 import { parseUploadId, type UploadId } from '../../registry/upload-id.ts';
 import type { Hosted } from '../hosted/hosted.ts';
+import type { HostedUnavailable } from '../hosted/hosted-database.ts';
 import { MANIFEST_WAIT } from '../hosted/limits.ts';
 import type { PublishedBlob } from '../hosted/push-blob.ts';
 import type { Author } from '../hosted/push-manifest.ts';
@@ -98,10 +100,14 @@ function callerOf({ context, by }: Write): string {
   return context.get(CORE_HEADERS.caller) || by.subjectKey;
 }
 
-/** Answers a request that failed with `HostedUnavailable`. Nothing else of the core is concerned. */
-export function answerUnavailable(context: Context): void {
+/**
+ * Answers a request that failed with `HostedUnavailable`. Nothing else of the core is concerned. A database of a
+ * cluster comes back by itself; a damaged file has to be restored first.
+ */
+export function answerUnavailable(context: Context, { cause }: HostedUnavailable): void {
   const words = 'the hosted repositories cannot be used now; the log of this registry says why';
-  answerHostedRefusal(context, refuseWrite('UNAVAILABLE', words));
+  const isAway = cause instanceof DatabaseUnavailable;
+  answerHostedRefusal(context, { ...refuseWrite('UNAVAILABLE', words), ...(isAway && { retryAfter: 5 }) });
 }
 
 async function routeWrite(write: Write, resource: string): Promise<HostedRefusal | undefined> {
