@@ -4,6 +4,7 @@ import { readFileSync } from 'node:fs';
 import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { isErrno } from '../../src/platform/reason.ts';
 import { COMPILED, shareCompiled } from './compiled.ts';
 import { freePort } from './free-port.ts';
 import { ask, type TestRequest, type TestResponse } from './http.ts';
@@ -120,7 +121,7 @@ export class RunningMirror implements AsyncDisposable {
       .split(' ')
       .filter((pid) => pid !== '')
       .map(Number);
-    return pids.filter((pid) => readFileSync(`/proc/${pid}/cmdline`, 'utf8').includes(`--role\0${role}`));
+    return pids.filter((pid) => commandLineOf(pid).includes(`--role\0${role}`));
   }
 
   /**
@@ -187,4 +188,14 @@ export class RunningMirror implements AsyncDisposable {
 export async function sleepsOf(pid: number): Promise<number> {
   const status = await readFile(`/proc/${pid}/status`, 'utf8');
   return Number(/^voluntary_ctxt_switches:\s+(\d+)$/m.exec(status)?.[1]);
+}
+
+/** Returns nothing for a process that has ended meanwhile. */
+function commandLineOf(pid: number): string {
+  try {
+    return readFileSync(`/proc/${pid}/cmdline`, 'utf8');
+  } catch (error) {
+    if (isErrno(error, 'ENOENT', 'ESRCH')) return '';
+    throw error;
+  }
 }
