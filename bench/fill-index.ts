@@ -40,10 +40,11 @@ export async function fillIndex(directory: string, { links, unused = 0 }: Fillin
       INSERT INTO filling SELECT i, 'sha256:' || lower(hex(randomblob(32))) FROM numbers;
     INSERT INTO repository (name, visibility, visibility_checked_at)
       SELECT 'docker.io/filled/r' || i, 'public', ${now} FROM filling WHERE i < ${REPOSITORIES};
-    INSERT INTO link SELECT r.id, 'blob', digest, NULL FROM filling
+    INSERT INTO link (repository, kind, digest, media_type) SELECT r.id, 'blob', digest, NULL FROM filling
       JOIN repository r ON r.name = 'docker.io/filled/r' || (i % ${Math.min(REPOSITORIES, links)});
-    INSERT INTO content SELECT digest, 1000, iif(i < ${unused}, ${now - UNUSED_FOR}, ${now}), ${now} FROM filling;
-    INSERT INTO child SELECT p.digest, f.digest FROM filling f
+    INSERT INTO content (digest, size, used_at, checked_at)
+      SELECT digest, 1000, iif(i < ${unused}, ${now - UNUSED_FOR}, ${now}), ${now} FROM filling;
+    INSERT INTO child (parent, child) SELECT p.digest, f.digest FROM filling f
       JOIN filling p ON p.i = f.i - f.i % ${PARENTS} WHERE f.i % ${PARENTS} > 0;
     DROP TABLE filling;
     COMMIT;
@@ -62,8 +63,12 @@ export async function holdImage(
   const repository = database
     .prepare('INSERT INTO repository (name, visibility, visibility_checked_at) VALUES (?, ?, ?)')
     .run(`docker.io/${REPOSITORY}`, 'public', now).lastInsertRowid;
-  const link = database.prepare('INSERT INTO link VALUES (?, ?, ?, ?)');
-  const content = database.prepare('INSERT INTO content VALUES (?, ?, ?, ?)');
+  const link = database.prepare(
+    'INSERT INTO link (repository, kind, digest, media_type) VALUES (?, ?, ?, ?)',
+  );
+  const content = database.prepare(
+    'INSERT INTO content (digest, size, used_at, checked_at) VALUES (?, ?, ?, ?)',
+  );
   const hold = async (kind: string, digest: Digest, mediaType: string | null, size: number) => {
     link.run(repository, kind, digest, mediaType);
     content.run(digest, size, now, now);
