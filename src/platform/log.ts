@@ -51,6 +51,9 @@ function openStandardOutput(sayLost: (lines: number) => void) {
   destination.on('error', () => {});
   destination.on('drop', () => {
     lost++;
+    // A line that finds no room does not start a write, so without this no line longer than the room that is left
+    // would ever be written again.
+    destination.write('');
   });
   destination.on('drain', () => {
     const lines = lost;

@@ -76,8 +76,9 @@ test('a full disk under the log ends no process; its lines wait, and those that 
     await disk.fill();
     await process_.log('x'.repeat(500), 4000);
     await disk.free();
-    await process_.log('after');
-    await process_.log('last');
+    // Neither has room among the lines that wait.
+    await process_.log('x'.repeat(900));
+    await process_.log(`last ${'x'.repeat(900)}`);
     const lines = (await readFile(file, 'utf8')).trim().split('\n');
     const [lost] = lines.flatMap((line) => /"?lost"?[:=](\d+)/.exec(line)?.[1] ?? []);
     const logged = lines.filter((line) => /number/.test(line));
