@@ -83,7 +83,7 @@ function table(head: readonly string[], rows: readonly (readonly string[])[]): s
 }
 
 /** Writes a group's cases: each server's figures, and the ratio of Hubgate's main figure to a peer's. */
-function writeGroup(result: GroupResult): string {
+function writeGroup(result: GroupResult, usual: GroupResult['machine']): string {
   const { title, rows } = result;
   const metrics = [...new Set(rows.flatMap((row) => [...medians(row).keys()]))];
   const lines = rows.map((row) => {
@@ -94,13 +94,17 @@ function writeGroup(result: GroupResult): string {
     });
     return [row.case, row.server, ...shown, ratioOf(row, rows)];
   });
-  return `### ${title}\n\n${writeHow(result)}\n\n${table(['case', 'server', ...metrics, 'Hubgate is'], lines)}`;
+  return `### ${title}\n\n${writeHow(result, usual)}\n\n${table(['case', 'server', ...metrics, 'Hubgate is'], lines)}`;
 }
 
-function writeHow({ at, rounds, seconds, quick }: GroupResult): string {
+function writeHow(
+  { at, rounds, seconds, quick, machine }: GroupResult,
+  usual: GroupResult['machine'],
+): string {
   const often = rounds === 1 ? 'one round' : `medians of ${rounds} rounds`;
   const long = seconds === undefined ? '' : ` in ${seconds} s`;
-  return `Measured ${at.slice(0, 10)}${long}, ${often}${quick ? ', quick' : ''}.`;
+  const where = machine.cpu === usual.cpu ? '' : `, on ${machine.cpu}`;
+  return `Measured ${at.slice(0, 10)}${long}, ${often}${quick ? ', quick' : ''}${where}.`;
 }
 
 function ratioOf(row: Row, rows: readonly Row[]): string {
@@ -112,8 +116,15 @@ function ratioOf(row: Row, rows: readonly Row[]): string {
   return `${((mine.get(metric) ?? Number.NaN) / (theirs.get(metric) ?? Number.NaN)).toFixed(2)} × in ${metric}`;
 }
 
-function writeMachine(results: readonly GroupResult[]): string {
-  const { machine } = results.toSorted((one, other) => other.at.localeCompare(one.at))[0] as GroupResult;
+/** Returns the machine on which most of the results were measured. */
+function usualMachine(results: readonly GroupResult[]): GroupResult['machine'] {
+  const newest = results.toSorted((one, other) => other.at.localeCompare(one.at));
+  const often = (cpu: string) => newest.filter(({ machine }) => machine.cpu === cpu).length;
+  const [usual] = newest.toSorted((one, other) => often(other.machine.cpu) - often(one.machine.cpu));
+  return (usual as GroupResult).machine;
+}
+
+function writeMachine(machine: GroupResult['machine']): string {
   const programs = Object.entries(machine.programs).map(([name, version]) => `${name}: ${version}`);
   const facts = [
     machine.cpu,
@@ -132,11 +143,12 @@ export async function writePage(results: readonly GroupResult[]): Promise<void> 
   const page = await readFile(PAGE, 'utf8');
   const [before, after] = [page.indexOf(BEGIN), page.indexOf(END)];
   if (before === -1 || after === -1) throw new Error(`${PAGE} has lost its marks`);
+  const usual = usualMachine(results);
   const parts = [
-    `## The machine\n\n${writeMachine(results)}`,
+    `## The machine\n\n${writeMachine(usual)}`,
     `## Targets\n\n${writeTargets(results)}`,
     '![Hubgate and its peers](performance.svg)',
-    `## Figures\n\n${results.map(writeGroup).join('\n\n')}`,
+    `## Figures\n\n${results.map((result) => writeGroup(result, usual)).join('\n\n')}`,
   ];
   await writeFile(PAGE, `${page.slice(0, before)}${BEGIN}\n\n${parts.join('\n\n')}\n\n${page.slice(after)}`);
   // The linter formats tables and JSON, because committed files must pass it.

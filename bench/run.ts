@@ -8,6 +8,7 @@ import { BLOBS, checkLayer } from './cases/blobs.ts';
 import { BUDGET } from './cases/budget.ts';
 import { CLUSTER } from './cases/cluster/cluster.ts';
 import { COLD } from './cases/cold.ts';
+import { CONFIRMATIONS } from './cases/confirmations.ts';
 import { CROWD } from './cases/crowd.ts';
 import { DISK } from './cases/disk.ts';
 import { EDITS } from './cases/edits.ts';
@@ -33,7 +34,7 @@ import { ZOT } from './servers/zot.ts';
 /** The groups in order of importance. */
 const GROUPS: readonly CaseGroup[] = [
   ...[BLOBS, MANIFESTS, TOKENS, COLD, SLOW_READERS, CROWD],
-  ...[DISK, LINKS_GROUP, POLICY, BUDGET, LOGINS, PUSH, EDITS, IDLE, GROWTH, HOSTILE, CLUSTER],
+  ...[DISK, LINKS_GROUP, POLICY, BUDGET, LOGINS, CONFIRMATIONS, PUSH, EDITS, IDLE, GROWTH, HOSTILE, CLUSTER],
 ];
 /** The groups for which three minutes are enough. */
 const QUICK_GROUPS = [BLOBS, MANIFESTS, TOKENS, COLD, LINKS_GROUP, POLICY, HOSTILE];

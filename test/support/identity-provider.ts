@@ -3,7 +3,12 @@ import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
 import { request } from 'node:http';
 import path from 'node:path';
-import type { ProviderMessage, ProviderReply, Silence } from './fixtures/identity-provider.ts';
+import type {
+  ProviderMessage,
+  ProviderOptions,
+  ProviderReply,
+  Silence,
+} from './fixtures/identity-provider.ts';
 import { nextMessage } from './next-message.ts';
 
 const FIXTURE = path.join(import.meta.dirname, 'fixtures/identity-provider.ts');
@@ -16,8 +21,12 @@ export class IdentityProvider implements AsyncDisposable {
   #asked: Promise<unknown> = Promise.resolve();
 
   /** `redirects` are the addresses to which the provider may lead a browser back. */
-  static async start(...redirects: string[]): Promise<IdentityProvider> {
-    const child = fork(FIXTURE, redirects, { stdio: ['ignore', 'ignore', 'ignore', 'ipc'] });
+  static start(...redirects: string[]): Promise<IdentityProvider> {
+    return IdentityProvider.startWith({ redirects });
+  }
+
+  static async startWith(options: ProviderOptions): Promise<IdentityProvider> {
+    const child = fork(FIXTURE, [JSON.stringify(options)], { stdio: ['ignore', 'ignore', 'ignore', 'ipc'] });
     const { issuer } = await nextMessage<{ issuer: string }>(child);
     return new IdentityProvider(child, issuer);
   }
@@ -30,6 +39,12 @@ export class IdentityProvider implements AsyncDisposable {
   /** Creates or changes a person. */
   async setPerson(sub: string, claims: Readonly<Record<string, unknown>>): Promise<void> {
     await this.#tell({ kind: 'person', person: { sub, claims } });
+  }
+
+  /** Creates people who have logged in. Returns their refresh tokens. */
+  async setMany(subs: readonly string[]): Promise<readonly string[]> {
+    const { refreshTokens } = await this.#tell({ kind: 'many', subs });
+    return refreshTokens ?? assert.fail('the provider has made nobody');
   }
 
   async remove(sub: string): Promise<void> {
