@@ -279,6 +279,8 @@ export const SCIM = {
 export const CONFIRMATION = {
   /** The part of `confirm` after which the next round begins, so that a round may take the rest. */
   every: 0.75,
+  /** The time after which the next round begins if a directory did not answer for everybody, or limits requests. */
+  againAfter: 60_000,
   /** The part of `confirm` within which nobody is confirmed again. Several nodes share one list of people. */
   notAgainWithin: 0.4,
   /** The people of an identity provider who are confirmed at a time. */

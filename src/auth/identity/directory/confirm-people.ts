@@ -56,7 +56,8 @@ export async function confirmByLdap(
 }
 
 /**
- * Confirms all people of an identity provider who have a refresh token, a few at a time.
+ * Confirms all people of an identity provider who have a refresh token, a few at a time. It begins with those who have
+ * waited longest: a provider that limits requests may answer only some of them in each round.
  * @throws DirectoryUnavailable if the provider does not answer several times in a row
  */
 export async function confirmByOidc(
@@ -64,7 +65,9 @@ export async function confirmByOidc(
   directory: OidcDirectory,
   options: ConfirmPeopleOptions,
 ): Promise<void> {
-  const due = (await peopleOf(login, options)).filter(({ refusedAt }) => refusedAt === null);
+  const due = (await peopleOf(login, options))
+    .filter(({ refusedAt }) => refusedAt === null)
+    .toSorted((one, other) => one.confirmedAt - other.confirmedAt);
   const round = new ConfirmationRound(login.name, options);
   let failures = 0;
   let failure: DirectoryUnavailable | undefined;

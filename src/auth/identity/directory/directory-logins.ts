@@ -1,4 +1,5 @@
 /** Everything about logins of directories. It is loaded only if some are configured. */
+import type { DirectoryLogin } from '../../../config/login.ts';
 import type { Logger } from '../../../platform/log.ts';
 import { runPeriodically } from '../../../platform/scheduling/periodic-task.ts';
 import { CONFIRMATION } from '../../limits.ts';
@@ -39,21 +40,21 @@ export async function openDirectoryLogins(options: DirectoryLoginsOptions): Prom
   const watched = watchDirectories(isUp, log);
   const claims = shared?.claims ?? localClaims();
   const confirmOptions = { ...options, seal, claims };
-  const confirm = (directory: OpenedDirectory) =>
-    watched(directory.login.name, () => confirmAll(directory, confirmOptions)).catch((error: unknown) => {
+  /** Resolves to false if the directory has not answered for everybody. */
+  const confirm = async (directory: OpenedDirectory): Promise<boolean> => {
+    try {
+      await watched(directory.login.name, () => confirmAll(directory, confirmOptions));
+      return true;
+    } catch (error) {
       if (!(error instanceof DirectoryUnavailable)) log.error({ err: error }, 'people cannot be confirmed');
-    });
-  for (const directory of opened)
-    stack.use(
-      runPeriodically(
-        directory.login.confirm * CONFIRMATION.every,
-        async () => {
-          await confirm(directory);
-          return undefined;
-        },
-        log,
-      ),
-    );
+      return false;
+    }
+  };
+  for (const directory of opened) {
+    const pause = pauseAfterRound(directory.login, true);
+    const round = async () => pauseAfterRound(directory.login, await confirm(directory));
+    stack.use(runPeriodically(pause, round, log));
+  }
   const all = { ...options, seal, claims, opened, watched };
   const passwords = createDirectoryPasswords(all);
   const browsers = createBrowserLogins(all);
@@ -68,6 +69,15 @@ export async function openDirectoryLogins(options: DirectoryLoginsOptions): Prom
     },
     [Symbol.asyncDispose]: () => running.disposeAsync(),
   };
+}
+
+/** Returns the milliseconds until the next round. A directory that has not answered for everybody is asked sooner. */
+export function pauseAfterRound(
+  { confirm }: Pick<DirectoryLogin, 'confirm'>,
+  hasAnsweredForAll: boolean,
+): number {
+  const pause = confirm * CONFIRMATION.every;
+  return hasAnsweredForAll ? pause : Math.min(pause, CONFIRMATION.againAfter);
 }
 
 function confirmAll(directory: OpenedDirectory, options: ConfirmPeopleOptions): Promise<void> {

@@ -166,7 +166,9 @@ async function refreshedTokens(
   try {
     return await client.refreshTokenGrant(config, refreshToken);
   } catch (error) {
-    if (error instanceof client.ResponseBodyError && error.error === 'invalid_grant') return 'refused';
+    // A provider that limits requests says nothing about the token.
+    const isGrant = error instanceof client.ResponseBodyError && error.error === 'invalid_grant';
+    if (isGrant && error.status !== 429) return 'refused';
     throw error;
   }
 }
