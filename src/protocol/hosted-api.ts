@@ -17,16 +17,15 @@
  *     PUT DELETE            /hosted/manifests/<reference>[?tag=…&tag=…]
  *
  * The gateway has authorized the action, and every tag in the path and in the query. It sends the headers
- * `hubgate-upstream` and `hubgate-path` of `CORE_HEADERS`, those of `HOSTED_HEADERS`, and the client's own
- * `content-length`, `content-type` and `content-range`. It streams the body, and it ends the request if the
- * right to push is revoked: a body that does not come to its end publishes nothing. `hubgate-caller` is that of
- * pulls; the core joins the requests of one push by it.
+ * `hubgate-upstream` and `hubgate-path` of `CORE_HEADERS`, those of `HOSTED_REQUEST_HEADERS`, and the client's own
+ * `WRITE_BODY_HEADERS`. It streams the body, and it ends the request if the right to push is revoked: a body that
+ * does not come to its end publishes nothing. `hubgate-caller` is that of pulls; the core joins the requests of one
+ * push by it.
  *
- * An answer has the status and the body that the client gets, and of its headers `content-type`,
- * `content-length`, `docker-content-digest`, `docker-upload-uuid`, `oci-subject`, `oci-tag`, `range` and
- * `retry-after`. The place of an upload or of content is in `hubgate-location`: a resource below the
- * repository, such as `blobs/uploads/<id>`. The gateway puts the name that the client wrote before it. A
- * refusal has its name of `ERRORS` in `hubgate-error` and a body with its words.
+ * An answer has the status and the body that the client gets, and of its headers `WRITE_ANSWER_HEADERS`. The
+ * place of an upload or of content is in `hubgate-location`: a resource below the repository, such as
+ * `blobs/uploads/<id>`. The gateway puts `/v2/` and the familiar name of the repository before it. A refusal has
+ * its name of `ERRORS` in `hubgate-error` and a body with its words.
  */
 
 import { z } from 'zod';
@@ -34,7 +33,22 @@ import { z } from 'zod';
 /** The prefix of the resource in the target of a write. */
 export const HOSTED_PATH = '/hosted/';
 
-export const HOSTED_HEADERS = {
+/** The headers of the client's request that the core gets. They describe its body. */
+export const WRITE_BODY_HEADERS = ['content-length', 'content-type', 'content-range'] as const;
+
+/** The headers of an answer that the client gets, besides the length of the body. */
+export const WRITE_ANSWER_HEADERS = [
+  'content-type',
+  'docker-content-digest',
+  'docker-upload-uuid',
+  'oci-subject',
+  'oci-tag',
+  'range',
+  'retry-after',
+] as const;
+
+/** What the gateway says of a write, besides its repository. */
+export const HOSTED_REQUEST_HEADERS = {
   /**
    * An opaque text in a request that is the same for all requests of one subject. An upload belongs to it:
    * for every other subject the upload does not exist.
@@ -48,15 +62,17 @@ export const HOSTED_HEADERS = {
    * as in `hosted acme-internal/base public`. If it is absent, the core begins an upload instead.
    */
   mountFrom: 'hubgate-mount-from',
-  /** The resource that becomes the `Location` of an answer. */
+} as const;
+
+/** What the core says to the gateway in an answer. The client gets none of these headers. */
+export const HOSTED_ANSWER_HEADERS = {
+  /** The resource that becomes the `Location` of the answer. */
   location: 'hubgate-location',
-  /** The digest that a tag named before a PUT. The core answers with it for the audit line. */
+  /** The digest that a tag named before a PUT, for the audit line. */
   previous: 'hubgate-previous',
-  /**
-   * The id that all requests of one push share, and the size in bytes of the blob or manifest that was published.
-   * The core answers with them for the audit line.
-   */
+  /** The id that all requests of one push share, for the audit line. */
   push: 'hubgate-push',
+  /** The size in bytes of the blob or manifest that was published, for the audit line. */
   size: 'hubgate-size',
 } as const;
 

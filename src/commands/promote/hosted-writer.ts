@@ -2,7 +2,7 @@ import { askPeer } from '../../platform/ipc/ask-peer.ts';
 import { type HttpClient, openSocketClient } from '../../platform/ipc/http-client.ts';
 import type { TextAnswer } from '../../platform/ipc/text-exchange.ts';
 import { CORE_HEADERS, type ReadAccess } from '../../protocol/core-api.ts';
-import { HOSTED_HEADERS, HOSTED_PATH } from '../../protocol/hosted-api.ts';
+import { HOSTED_ANSWER_HEADERS, HOSTED_PATH, HOSTED_REQUEST_HEADERS } from '../../protocol/hosted-api.ts';
 import type { Digest } from '../../registry/digest.ts';
 import { formatReference, type Reference } from '../../registry/reference.ts';
 import { HOSTED, type Repository } from '../../registry/repository.ts';
@@ -45,7 +45,7 @@ export class HostedWriter implements AsyncDisposable {
    */
   async mount(from: Repository, digest: Digest, access: ReadAccess): Promise<void> {
     const resource = `blobs/uploads/?mount=${encodeURIComponent(digest)}`;
-    const headers = { [HOSTED_HEADERS.mountFrom]: `${from.upstream} ${from.path} ${access}` };
+    const headers = { [HOSTED_REQUEST_HEADERS.mountFrom]: `${from.upstream} ${from.path} ${access}` };
     const answer = await this.#send('POST', resource, headers);
     if (answer.statusCode === 202)
       throw new HostingRefused(`${digest} has left the cache meanwhile; try again`, 503);
@@ -59,7 +59,7 @@ export class HostedWriter implements AsyncDisposable {
     const resource = `manifests/${formatReference(reference)}`;
     const type = { 'content-type': mediaType };
     const { headers } = await this.#send('PUT', resource, type, bytes.toString('utf8'));
-    const { [HOSTED_HEADERS.previous]: previous } = headers;
+    const { [HOSTED_ANSWER_HEADERS.previous]: previous } = headers;
     return typeof previous === 'string' ? previous : undefined;
   }
 
@@ -74,8 +74,11 @@ export class HostedWriter implements AsyncDisposable {
       ...{ method, path: `${HOSTED_PATH}${resource}`, body, deadline: DEADLINE },
       headers: {
         ...{ [CORE_HEADERS.upstream]: HOSTED, [CORE_HEADERS.path]: repository },
-        ...{ [HOSTED_HEADERS.subjectKey]: 'hubgate promote', [HOSTED_HEADERS.credential]: 'operator' },
-        ...{ [HOSTED_HEADERS.subject]: encodeURIComponent(subject), ...headers },
+        ...{
+          [HOSTED_REQUEST_HEADERS.subjectKey]: 'hubgate promote',
+          [HOSTED_REQUEST_HEADERS.credential]: 'operator',
+        },
+        ...{ [HOSTED_REQUEST_HEADERS.subject]: encodeURIComponent(subject), ...headers },
       },
     });
     if (answer.statusCode >= 300) throw new HostingRefused(messageOfRefusal(answer), answer.statusCode);

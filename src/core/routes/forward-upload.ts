@@ -4,27 +4,25 @@ import type { Context } from 'koa';
 import type { StreamedRequest } from '../../platform/ipc/streamed-request.ts';
 import { readBody } from '../../platform/read-body.ts';
 import { CORE_HEADERS } from '../../protocol/core-api.ts';
-import { HOSTED_HEADERS } from '../../protocol/hosted-api.ts';
+import {
+  HOSTED_ANSWER_HEADERS,
+  HOSTED_REQUEST_HEADERS,
+  WRITE_ANSWER_HEADERS,
+  WRITE_BODY_HEADERS,
+} from '../../protocol/hosted-api.ts';
 import { closingOf } from './closing.ts';
 
 /** The gateway of this node has judged the caller, so the other core gets what this one was told. */
 const SENT = [
   ...[CORE_HEADERS.upstream, CORE_HEADERS.path, CORE_HEADERS.caller],
-  ...[HOSTED_HEADERS.subjectKey, HOSTED_HEADERS.subject, HOSTED_HEADERS.credential],
-  ...['content-length', 'content-type', 'content-range'],
+  ...[...Object.values(HOSTED_REQUEST_HEADERS), ...WRITE_BODY_HEADERS],
 ];
 
-/** What a gateway reads of an answer, except the id of the push, which this node has set. */
+/** What the gateway reads of an answer. */
 const ANSWERED = [
-  ...[
-    'content-type',
-    'content-length',
-    'docker-content-digest',
-    'docker-upload-uuid',
-    'range',
-    'retry-after',
-  ],
-  ...[HOSTED_HEADERS.location, HOSTED_HEADERS.size, CORE_HEADERS.error],
+  ...['content-length', ...WRITE_ANSWER_HEADERS, CORE_HEADERS.error],
+  // This node has set the id of the push, because it knows the other requests of the push.
+  ...Object.values(HOSTED_ANSWER_HEADERS).filter((name) => name !== HOSTED_ANSWER_HEADERS.push),
 ];
 
 /** The most bytes of an answer, which is empty or the words of a refusal. */
@@ -39,7 +37,7 @@ export async function forwardUpload(
   const hasBody =
     req.headers['content-length'] !== undefined || req.headers['transfer-encoding'] !== undefined;
   const answer = await send({
-    ...{ method, path: req.url ?? '', headers: picked(req.headers, SENT) },
+    ...{ method, path: req.url ?? '', headers: sentHeaders(req) },
     ...{ body: hasBody ? req : undefined, signal: closingOf(context) },
   });
   if (answer === undefined) return false;
@@ -49,18 +47,28 @@ export async function forwardUpload(
     context.body = body === undefined || body.length === 0 ? null : body;
     // Koa makes 204 of an answer without a body.
     context.status = answer.statusCode ?? 500;
-    context.set(picked(answer.headers, ANSWERED));
+    context.set(answerHeaders(answer));
     return true;
   } finally {
     answer.destroy();
   }
 }
 
-function picked(headers: IncomingMessage['headers'], names: readonly string[]): Record<string, string> {
+function sentHeaders({ headers }: IncomingMessage): Record<string, string> {
   return Object.fromEntries(
-    names.flatMap((name) => {
+    SENT.flatMap((name) => {
       const value = headers[name];
       return typeof value === 'string' ? [[name, value]] : [];
+    }),
+  );
+}
+
+/** A header such as `oci-tag` can occur several times. */
+function answerHeaders({ headersDistinct }: IncomingMessage): Record<string, string | string[]> {
+  return Object.fromEntries(
+    ANSWERED.flatMap((name) => {
+      const [first, ...others] = headersDistinct[name] ?? [];
+      return first === undefined ? [] : [[name, others.length === 0 ? first : [first, ...others]]];
     }),
   );
 }

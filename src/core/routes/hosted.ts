@@ -6,7 +6,7 @@ import { readBody } from '../../platform/read-body.ts';
 import { DeadlineError } from '../../platform/scheduling/deadline.ts';
 import { QueueFullError } from '../../platform/scheduling/fair-queue.ts';
 import { CORE_HEADERS, parseReadAccess, type ReadAccess } from '../../protocol/core-api.ts';
-import { HOSTED_HEADERS, HOSTED_PATH } from '../../protocol/hosted-api.ts';
+import { HOSTED_ANSWER_HEADERS, HOSTED_PATH, HOSTED_REQUEST_HEADERS } from '../../protocol/hosted-api.ts';
 import { algorithmOf, type Digest, parseDigest } from '../../registry/digest.ts';
 import { ERRORS, errorBody } from '../../registry/error.ts';
 import { parseReference, parseTag, type Reference } from '../../registry/reference.ts';
@@ -76,10 +76,10 @@ async function answerWrite(context: Context, dependencies: HostedRouteDependenci
   if (repositoryOf(HOSTED, path, names) === undefined || context.get(CORE_HEADERS.upstream) !== HOSTED)
     return answerHostedRefusal(context, refuseWrite('NAME_UNKNOWN'));
   const [resource = '', query = ''] = (context.req.url ?? '').slice(HOSTED_PATH.length).split('?', 2);
-  const by = { repository: path, subjectKey: context.get(HOSTED_HEADERS.subjectKey) };
+  const by = { repository: path, subjectKey: context.get(HOSTED_REQUEST_HEADERS.subjectKey) };
   const write = { ...dependencies, context, by, query: new URLSearchParams(query) };
   if (isPush(context, resource))
-    context.set(HOSTED_HEADERS.push, write.hosted.pushes.of(callerOf(write), path));
+    context.set(HOSTED_ANSWER_HEADERS.push, write.hosted.pushes.of(callerOf(write), path));
   try {
     const refusal = await routeWrite(write, resource);
     if (refusal !== undefined) answerHostedRefusal(context, refusal);
@@ -157,7 +157,7 @@ async function mount({
   query,
 }: Write): Promise<PublishedBlob | HostedRefusal | undefined> {
   const digest = parseDigest(query.get('mount') ?? '');
-  const [upstream = '', path = '', access = ''] = context.get(HOSTED_HEADERS.mountFrom).split(' ');
+  const [upstream = '', path = '', access = ''] = context.get(HOSTED_REQUEST_HEADERS.mountFrom).split(' ');
   const from = repositoryOf(upstream, path, names);
   if (digest === undefined || from === undefined) return undefined;
   if (from.upstream === HOSTED) return hosted.blobs.mount(by.repository, from.path, digest);
@@ -293,10 +293,10 @@ async function receiveManifest(write: Write, reference: Reference): Promise<Host
   const { digest, subject, previous, size } = published;
   answerEmpty(context, 201);
   context.set({
-    ...{ 'docker-content-digest': digest, [HOSTED_HEADERS.location]: `manifests/${digest}` },
-    [HOSTED_HEADERS.size]: String(size),
+    ...{ 'docker-content-digest': digest, [HOSTED_ANSWER_HEADERS.location]: `manifests/${digest}` },
+    [HOSTED_ANSWER_HEADERS.size]: String(size),
     ...(subject !== undefined && { 'oci-subject': subject }),
-    ...(previous !== undefined && { [HOSTED_HEADERS.previous]: previous }),
+    ...(previous !== undefined && { [HOSTED_ANSWER_HEADERS.previous]: previous }),
   });
   if (tags.length > 0) context.set('oci-tag', tags);
   return undefined;
@@ -309,7 +309,7 @@ async function deleteManifest(
   const removed = await hosted.removal.manifest(by.repository, reference, authorOf(context));
   if (removed.kind === 'refused') return removed;
   answerEmpty(context, 202);
-  if (removed.previous !== undefined) context.set(HOSTED_HEADERS.previous, removed.previous);
+  if (removed.previous !== undefined) context.set(HOSTED_ANSWER_HEADERS.previous, removed.previous);
   return undefined;
 }
 
@@ -326,8 +326,8 @@ async function removeBlob(
 }
 
 function authorOf(context: Context): Author {
-  const [subject, credential] = [HOSTED_HEADERS.subject, HOSTED_HEADERS.credential].map((header) =>
-    decodeURIComponent(context.get(header)),
+  const [subject, credential] = [HOSTED_REQUEST_HEADERS.subject, HOSTED_REQUEST_HEADERS.credential].map(
+    (header) => decodeURIComponent(context.get(header)),
   );
   return { subject: subject ?? '', credential: credential ?? '' };
 }
@@ -335,8 +335,8 @@ function authorOf(context: Context): Author {
 function answerPublished(context: Context, { digest, size }: PublishedBlob): undefined {
   answerEmpty(context, 201);
   context.set({
-    ...{ 'docker-content-digest': digest, [HOSTED_HEADERS.location]: `blobs/${digest}` },
-    [HOSTED_HEADERS.size]: String(size),
+    ...{ 'docker-content-digest': digest, [HOSTED_ANSWER_HEADERS.location]: `blobs/${digest}` },
+    [HOSTED_ANSWER_HEADERS.size]: String(size),
   });
 }
 
@@ -371,7 +371,7 @@ async function answerUploadRefusal(
 function setUpload(context: Context, { id, offset }: Upload): void {
   context.set({
     ...{ range: `0-${Math.max(0, offset - 1)}`, 'docker-upload-uuid': id },
-    ...{ [HOSTED_HEADERS.location]: `blobs/uploads/${id}` },
+    ...{ [HOSTED_ANSWER_HEADERS.location]: `blobs/uploads/${id}` },
   });
 }
 

@@ -6,9 +6,16 @@ import type { IncomingMessage } from 'node:http';
 import { sendStreamed } from '../../platform/ipc/streamed-request.ts';
 import { readBody } from '../../platform/read-body.ts';
 import { CORE_HEADERS, type ReadAccess } from '../../protocol/core-api.ts';
-import { HOSTED_HEADERS, HOSTED_PATH } from '../../protocol/hosted-api.ts';
+import {
+  HOSTED_ANSWER_HEADERS,
+  HOSTED_PATH,
+  HOSTED_REQUEST_HEADERS,
+  WRITE_ANSWER_HEADERS,
+  WRITE_BODY_HEADERS,
+} from '../../protocol/hosted-api.ts';
 import { type ErrorName, isErrorName } from '../../registry/error.ts';
 import type { Repository } from '../../registry/repository.ts';
+import type { ResponseHeaders } from '../http/respond.ts';
 
 /** A write that was authorized. */
 export interface HostedWrite {
@@ -38,29 +45,16 @@ export interface HostedAnswer {
   readonly location?: string;
   /** The digest that a tag meant before. */
   readonly previous?: string;
-  /** The id of the push that the request belongs to, and the bytes of what was published. */
+  /** The id of the push that the request belongs to. */
   readonly push?: string;
+  /** The bytes of the blob or manifest that was published. */
   readonly size?: number;
   /** The name of a refusal. */
   readonly error?: ErrorName;
 }
 
-/** The headers of an answer that the client gets. */
-type HostedAnswerHeaders = {
-  readonly [Name in (typeof PASSED)[number]]?: string;
-} & { readonly 'oci-tag'?: string[] };
-
-const PASSED = [
-  'content-type',
-  'docker-content-digest',
-  'docker-upload-uuid',
-  'oci-subject',
-  'range',
-  'retry-after',
-] as const;
-
-/** The headers of a client that describe its body. */
-const DESCRIBING = ['content-length', 'content-type', 'content-range'] as const;
+/** The headers of an answer that the client gets. The compiler names one that `respond` would drop. */
+type HostedAnswerHeaders = Pick<ResponseHeaders, (typeof WRITE_ANSWER_HEADERS)[number]>;
 
 /** The most bytes of an answer, which is empty or the words of a refusal. */
 const MAX_ANSWER = 64 * 1024;
@@ -85,7 +79,7 @@ export function createSendWrite(socket: string): SendWrite {
 
 function headersOf(write: HostedWrite): Record<string, string> {
   const { repository, subjectKey, caller, subject, credential, from, request } = write;
-  const described = DESCRIBING.flatMap((name) => {
+  const described = WRITE_BODY_HEADERS.flatMap((name) => {
     const value = request.headers[name];
     return value === undefined ? [] : [[name, value] as const];
   });
@@ -93,12 +87,14 @@ function headersOf(write: HostedWrite): Record<string, string> {
     ...Object.fromEntries(described),
     [CORE_HEADERS.upstream]: repository.upstream,
     [CORE_HEADERS.path]: repository.path,
-    [HOSTED_HEADERS.subjectKey]: subjectKey,
+    [HOSTED_REQUEST_HEADERS.subjectKey]: subjectKey,
     [CORE_HEADERS.caller]: caller,
-    [HOSTED_HEADERS.subject]: encodeURIComponent(subject),
-    [HOSTED_HEADERS.credential]: encodeURIComponent(credential),
+    [HOSTED_REQUEST_HEADERS.subject]: encodeURIComponent(subject),
+    [HOSTED_REQUEST_HEADERS.credential]: encodeURIComponent(credential),
     ...(from && {
-      [HOSTED_HEADERS.mountFrom]: [from.repository.upstream, from.repository.path, from.grant].join(' '),
+      [HOSTED_REQUEST_HEADERS.mountFrom]: [from.repository.upstream, from.repository.path, from.grant].join(
+        ' ',
+      ),
     }),
   };
 }
@@ -108,24 +104,31 @@ function answerIn(
   body: Buffer = Buffer.alloc(0),
 ): HostedAnswer {
   const {
-    [HOSTED_HEADERS.location]: location,
-    [HOSTED_HEADERS.previous]: previous,
-    [HOSTED_HEADERS.push]: push,
-    [HOSTED_HEADERS.size]: size,
+    [HOSTED_ANSWER_HEADERS.location]: location,
+    [HOSTED_ANSWER_HEADERS.previous]: previous,
+    [HOSTED_ANSWER_HEADERS.push]: push,
+    [HOSTED_ANSWER_HEADERS.size]: size,
     [CORE_HEADERS.error]: error,
   } = headers;
-  const tags = headersDistinct['oci-tag'];
   return {
     status: statusCode,
     body,
-    headers: {
-      ...Object.fromEntries(PASSED.flatMap((name) => (headers[name] ? [[name, headers[name]]] : []))),
-      ...(tags && { 'oci-tag': tags }),
-    },
+    headers: passedHeaders(headersDistinct),
     ...(typeof location === 'string' && { location }),
     ...(typeof previous === 'string' && { previous }),
     ...(typeof push === 'string' && { push }),
     ...(typeof size === 'string' && { size: Number(size) }),
     ...(typeof error === 'string' && isErrorName(error) && { error }),
   };
+}
+
+function passedHeaders(received: IncomingMessage['headersDistinct']): HostedAnswerHeaders {
+  return Object.fromEntries(
+    WRITE_ANSWER_HEADERS.flatMap((name) => {
+      const values = received[name];
+      if (values === undefined) return [];
+      // Only this header can occur several times.
+      return [[name, name === 'oci-tag' ? values : values[0]]];
+    }),
+  );
 }
