@@ -4,43 +4,65 @@
  */
 import { z } from 'zod';
 import { ACCOUNT_ACTIONS } from '../registry/action.ts';
+import type { AuditLine } from './audit-line.ts';
 
 /** The header has one word for each decision. */
 export const AUDIT_HEADER = 'hubgate-audit';
 
-/** Headers have a greatest length. */
-export const LONGEST_REASON = 200;
-export const LONGEST_RESTRICTION = 500;
-
-const ACCOUNT_DECISION = z.strictObject({
+/** The fields of an audit line that auth knows. A text that is too long for a header is shortened. */
+const FIELDS = {
   action: z.enum(ACCOUNT_ACTIONS),
   /** Who it is about; `anonymous` if nobody has proved who they are. */
-  subject: z.string().max(300),
+  subject: text(300),
   decision: z.enum(['allow', 'deny']),
-  credential: z.string().max(100).optional(),
-  login: z.string().max(100).optional(),
-  token: z.string().max(100).optional(),
-  label: z.string().max(200).optional(),
-  restriction: z.string().max(LONGEST_RESTRICTION).optional(),
-  reason: z.string().max(LONGEST_REASON).optional(),
-});
+  credential: text(100).optional(),
+  login: text(100).optional(),
+  token: text(100).optional(),
+  label: text(200).optional(),
+  restriction: text(500).optional(),
+  reason: text(200).optional(),
+} satisfies { readonly [Name in keyof AuditLine]?: z.ZodType };
+
+const ACCOUNT_DECISION = z.object(FIELDS);
 export type AccountDecision = Readonly<z.output<typeof ACCOUNT_DECISION>>;
+
+/** What the header of an answer says. */
+interface ReportedDecisions {
+  readonly decisions: readonly AccountDecision[];
+  /** The names of fields that this version does not know, as a later version of auth may send them. */
+  readonly unknownFields: readonly string[];
+  /** The number of decisions that cannot be read. */
+  readonly unreadable: number;
+}
 
 /** More than a request can cause, except for a logout of somebody with many names. */
 const MOST = 20;
 
 export function formatAccountDecision(decision: AccountDecision): string {
-  return Buffer.from(JSON.stringify(decision)).toString('base64url');
+  return Buffer.from(JSON.stringify(ACCOUNT_DECISION.parse(decision))).toString('base64url');
 }
 
-/**
- * Reads the header of an answer.
- * @throws if it is not what auth sends
- */
-export function parseAccountDecisions(header: string | string[] | undefined): readonly AccountDecision[] {
+/** Reads the header of an answer. One decision that cannot be read does not cost the others. */
+export function parseAccountDecisions(header: string | string[] | undefined): ReportedDecisions {
   const words = [header ?? []].flat().flatMap((one) => one.split(', '));
-  if (words.length > MOST) throw new Error('the answer names too many decisions');
-  return words.map((word) =>
-    ACCOUNT_DECISION.parse(JSON.parse(Buffer.from(word, 'base64url').toString('utf8'))),
-  );
+  const read = words.slice(0, MOST).flatMap((word) => parseDecision(word) ?? []);
+  return {
+    decisions: read.map(({ decision }) => decision),
+    unknownFields: [...new Set(read.flatMap(({ unknown }) => unknown))],
+    unreadable: words.length - read.length,
+  };
+}
+
+function parseDecision(word: string) {
+  try {
+    const fields: object = JSON.parse(Buffer.from(word, 'base64url').toString('utf8'));
+    const decision = ACCOUNT_DECISION.parse(fields);
+    return { decision, unknown: Object.keys(fields).filter((name) => !Object.hasOwn(FIELDS, name)) };
+  } catch {
+    return undefined;
+  }
+}
+
+function text(longest: number) {
+  return z.string().transform((one) => (one.length <= longest ? one : `${one.slice(0, longest - 1)}…`));
 }

@@ -7,6 +7,7 @@ import { test } from 'node:test';
 import { serveOnSocket } from '../../src/platform/ipc/unix-socket.ts';
 import { Browser } from '../support/browser.ts';
 import { imageOf } from '../support/image.ts';
+import { waitFor } from '../support/wait-for.ts';
 import { withMirror } from '../support/with-mirror.ts';
 
 const POLICY = 'allow: [{ pull: everything, to: authenticated }]';
@@ -113,4 +114,27 @@ test('a page that was there before is not in the way of the next one', async (t)
   await rm(hubgate.paths.accountSocket, { force: true });
   await hubgate.startAccount();
   assert.equal((await new Browser(hubgate).get('/account/login')).status, 200);
+});
+
+test('invariant 20: what auth decided is recorded as far as it can be read, and the rest is counted', async (t) => {
+  const { hubgate } = await withMirror(t, { policy: POLICY });
+  await mkdir(path.dirname(hubgate.paths.accountSocket), { recursive: true });
+  const decided = { action: 'logout', subject: 'user:ana', decision: 'allow' };
+  const words = [{ ...decided, unknown: 'value' }, { action: 'no action' }].map((one) =>
+    Buffer.from(JSON.stringify(one)).toString('base64url'),
+  );
+  await using _ = await serveOnSocket(hubgate.paths.accountSocket, (_request, response) => {
+    response.writeHead(200, { 'content-type': 'text/html', 'hubgate-audit': words.join(', ') });
+    response.end('<p>page');
+  });
+  assert.equal((await new Browser(hubgate).get('/account/')).status, 200);
+  await waitFor(async () => (await hubgate.audit()).length === 2);
+  const lines = await hubgate.audit();
+  assert.deepEqual(
+    lines.map(({ action, subject, unknown, count }) => [action, subject, unknown, count]),
+    [
+      ['logout', 'user:ana', undefined, undefined],
+      ['lost', undefined, undefined, 1],
+    ],
+  );
 });

@@ -60,3 +60,14 @@ test('a count of missing lines can be read, and a line that a crash has cut is n
   for (const text of ['', '{"level":30,"action":"pu', '{"action":"restart","time":"x"}', '[]', 'null'])
     assert.equal(parseAuditLine(text), undefined, text);
 });
+
+test('docs/audit.md names every field of a line', async () => {
+  const page = await readFile(path.join(import.meta.dirname, '../../docs/audit.md'), 'utf8');
+  const [, fields = '', account = ''] = page.split(
+    /^## (?:The fields of a line|The account page|No line is .*)$/m,
+  );
+  // An example names fields too, and explains none.
+  const explained = `${fields}${account}`.replace(/^```[\s\S]*?^```$/gm, '');
+  const missing = Object.keys({ ...LINE, node: '' }).filter((name) => !explained.includes(`\`${name}\``));
+  assert.deepEqual(missing, []);
+});

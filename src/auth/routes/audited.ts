@@ -1,12 +1,6 @@
 import type { Context } from 'koa';
 import { ANONYMOUS, formatSubject } from '../../access/subject.ts';
-import {
-  type AccountDecision,
-  AUDIT_HEADER,
-  formatAccountDecision,
-  LONGEST_REASON,
-  LONGEST_RESTRICTION,
-} from '../../protocol/account-audit.ts';
+import { type AccountDecision, AUDIT_HEADER, formatAccountDecision } from '../../protocol/account-audit.ts';
 
 /** A decision about a user of the account page. */
 interface UserDecision extends Omit<AccountDecision, 'subject' | 'decision' | 'login'> {
@@ -33,8 +27,7 @@ export function auditRefusal(
   context: Context,
   decision: Pick<AccountDecision, 'action' | 'login'> & { readonly reason: string },
 ): void {
-  const reason = shortened(decision.reason, LONGEST_REASON);
-  audit(context, { ...decision, reason, subject: formatSubject(ANONYMOUS), decision: 'deny' });
+  audit(context, { ...decision, subject: formatSubject(ANONYMOUS), decision: 'deny' });
 }
 
 function audit(context: Context, decision: AccountDecision): void {
@@ -50,9 +43,5 @@ export function restrictionOf({ pull, push, from }: Restriction): Pick<AccountDe
     list === null ? [] : [`${name} ${list.join(' ')}`],
   );
   const text = parts.join('; ');
-  return text === '' ? {} : { restriction: shortened(text, LONGEST_RESTRICTION) };
-}
-
-function shortened(text: string, longest: number): string {
-  return text.length <= longest ? text : `${text.slice(0, longest - 1)}…`;
+  return text === '' ? {} : { restriction: text };
 }

@@ -1,4 +1,4 @@
-/** The record: one JSON line for each decided request, see protocol/audit-line.ts. */
+/** The audit log: one JSON line for each decided request, see protocol/audit-line.ts. */
 import { ANONYMOUS, formatSubject } from '../../access/subject.ts';
 import type { AuditOnFull } from '../../platform/audit-on-full.ts';
 import { type Clock, systemClock } from '../../platform/clock.ts';
@@ -26,6 +26,8 @@ export interface AuditState {
 
 export interface Audit extends AsyncDisposable {
   (line: AuditLine): void;
+  /** Counts lines of which it is only known that they should have been written. */
+  lose(count: number): void;
   /**
    * Tells whether a request that must be recorded may begin. Depending on the configuration it waits for room
    * first, or is refused.
@@ -72,6 +74,7 @@ export function openAudit({ file, onFull, node, log, clock = systemClock }: Audi
   const refuses = () =>
     onFull === 'refuse' && (lines.trouble !== undefined || lines.waiting >= AUDIT_QUEUE.full);
   return Object.assign(audit, {
+    lose: (count: number) => lines.lose(count),
     mayBegin: () => {
       if (onFull === 'refuse') return !refuses();
       return onFull === 'wait' && mustWait(lines) ? waitForRoom(lines) : true;

@@ -94,6 +94,12 @@ export class LineFile implements AsyncDisposable {
     this.#schedule();
   }
 
+  /** Counts lines that could not be made, and says in the file that they are missing. */
+  lose(count: number): void {
+    this.#lose(count);
+    this.#schedule();
+  }
+
   /** Opens the file again after somebody has renamed it. Until that succeeds, lines go to the old file. */
   reopen(): void {
     this.#isReopening = true;
@@ -131,9 +137,8 @@ export class LineFile implements AsyncDisposable {
   }
 
   #hasWork(): boolean {
-    return (
-      !this.#ending.signal.aborted && (this.#waiting > 0 || this.#handle === undefined || this.#isReopening)
-    );
+    const waits = this.#waiting > 0 || this.#unwritten > 0;
+    return !this.#ending.signal.aborted && (waits || this.#handle === undefined || this.#isReopening);
   }
 
   async #write(): Promise<void> {
@@ -185,8 +190,9 @@ export class LineFile implements AsyncDisposable {
     while (count < this.#lines.length && text.length < AUDIT_FILE.batch) text += this.#lines[count++];
     const bytes = Buffer.from(text);
     const { bytesWritten } = await this.#handle.write(bytes);
-    const whole =
-      bytesWritten === bytes.length ? count : this.#wholeLines(bytesWritten - (this.#isTorn ? 1 : 0));
+    // If the file took nothing, it did not take the line end before the first line either.
+    const ofLines = Math.max(0, bytesWritten - (this.#isTorn ? 1 : 0));
+    const whole = bytesWritten === bytes.length ? count : this.#wholeLines(ofLines);
     const size = this.#lines.splice(0, whole).reduce((sum, line) => sum + Buffer.byteLength(line), 0);
     this.#waiting -= size;
     this.#isTorn = bytes[bytesWritten - 1] !== LINE_END;

@@ -78,6 +78,7 @@ export function measureRequests(meters: Meters): RequestMeters {
         decided(line);
       };
       return Object.assign(recorded, {
+        lose: (count: number) => audit.lose(count),
         mayBegin: () => audit.mayBegin(),
         reopen: () => audit.reopen(),
         state: () => audit.state(),

@@ -108,14 +108,16 @@ function recordDecisions(
 ): void {
   const agent = request.headers['user-agent'];
   const caller = { address, ...(agent !== undefined && { agent }), method: request.method ?? '' };
-  try {
-    for (const decision of parseAccountDecisions(headers[AUDIT_HEADER])) {
-      const milliseconds = Math.round(performance.now() - started);
-      audit({ ...decision, ...caller, status, milliseconds });
-    }
-  } catch (error) {
-    log.error({ err: error }, 'the account page says something that cannot be recorded');
+  const { decisions, unknownFields, unreadable } = parseAccountDecisions(headers[AUDIT_HEADER]);
+  for (const decision of decisions) {
+    const milliseconds = Math.round(performance.now() - started);
+    audit({ ...decision, ...caller, status, milliseconds });
   }
+  if (unknownFields.length > 0)
+    log.warn({ fields: unknownFields }, 'auth names fields that the audit log of this version does not have');
+  if (unreadable === 0) return;
+  log.error({ lines: unreadable }, 'the account page says something that cannot be recorded');
+  audit.lose(unreadable);
 }
 
 const PLAIN_TEXT = { 'content-type': 'text/plain; charset=utf-8' };
