@@ -29,6 +29,8 @@ export interface CaseGroup {
   readonly title: string;
   /** How often each server is measured. A whole run takes an hour, and a quick one three minutes. */
   readonly rounds: { readonly full: number; readonly quick: number };
+  /** The programs that it cannot do without. Debian's packages have their names. */
+  readonly programs?: readonly string[];
   run(bench: Bench): Promise<void>;
 }
 

@@ -27,6 +27,7 @@ import { writePage, writeTargets } from './report.ts';
 import { readResults, writeResult } from './results.ts';
 import { HUBGATE } from './servers/hubgate.ts';
 import { NGINX, NGINX_64K } from './servers/nginx.ts';
+import { missingProgram } from './servers/peers.ts';
 import { DOCKER_REGISTRY, REGISTRY_3 } from './servers/registry.ts';
 import type { ServerKind } from './servers/server.ts';
 import { ZOT } from './servers/zot.ts';
@@ -98,9 +99,30 @@ async function present(kinds: readonly ServerKind[]): Promise<ServerKind[]> {
   return found;
 }
 
+/** Leaves out the groups whose programs are not installed. */
+async function measurable(groups: readonly CaseGroup[]): Promise<CaseGroup[]> {
+  const found: CaseGroup[] = [];
+  for (const group of groups) {
+    const { name, programs = [] } = group;
+    const reasons = await Promise.all(programs.map(missingProgram));
+    const missing = programs.filter((_, index) => reasons[index] !== undefined);
+    if (missing.length === 0) found.push(group);
+    else
+      print(
+        `without the case ${name}: there is no ${missing.join(', ')}: apt-get install ${missing.join(' ')}`,
+      );
+  }
+  return found;
+}
+
 async function run(): Promise<void> {
   const { quick } = values;
-  const groups = values.case === undefined && quick ? QUICK_GROUPS : chosen(GROUPS, values.case);
+  const named = values.case === undefined && quick ? QUICK_GROUPS : chosen(GROUPS, values.case);
+  const groups = await measurable(named);
+  if (groups.length === 0) {
+    process.exitCode = 1;
+    return;
+  }
   const all = values.servers === undefined ? DEFAULT_KINDS : chosen(KINDS, values.servers);
   const rounds = values.rounds === undefined ? undefined : Number(values.rounds);
   const seconds = Number(values.seconds ?? (quick ? 1 : 3));

@@ -39,6 +39,7 @@ export const BUDGET: CaseGroup = {
   name: 'budget',
   title: 'Limits, and the report of who used the quota',
   rounds: { full: 15, quick: 2 },
+  programs: ['wrk'],
   async run(bench) {
     for (const applying of APPLYING) await measureDecisions(bench, applying);
     if (!bench.settings.kinds.includes(HUBGATE)) return;

@@ -28,6 +28,7 @@ export const COLD: CaseGroup = {
   name: 'cold',
   title: 'Cold pulls',
   rounds: { full: 3, quick: 1 },
+  programs: ['curl'],
   async run(bench) {
     const { quick } = bench.settings;
     const mirrors = bench.settings.kinds.filter((kind) => kind.mirrors);

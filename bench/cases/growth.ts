@@ -38,6 +38,7 @@ export const GROWTH: CaseGroup = {
   name: 'growth',
   title: 'Growth',
   rounds: { full: 7, quick: 3 },
+  programs: ['wrk'],
   async run(bench) {
     if (!bench.settings.kinds.includes(HUBGATE)) return;
     const { quick } = bench.settings;

@@ -20,6 +20,7 @@ export const LOGINS: CaseGroup = {
   name: 'logins',
   title: 'Cached pulls beside a directory',
   rounds: { full: 10, quick: 2 },
+  programs: ['wrk'],
   async run(bench) {
     if (!bench.settings.kinds.includes(HUBGATE)) return;
     // Two servers are never quite alike, so each place has the directory once.

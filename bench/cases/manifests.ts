@@ -20,6 +20,7 @@ export const MANIFESTS: CaseGroup = {
   name: 'manifests',
   title: 'Cached manifests',
   rounds: { full: 3, quick: 2 },
+  programs: ['wrk', 'openssl'],
   async run(bench) {
     await using stack = new AsyncDisposableStack();
     const layers = Array.from({ length: LAYERS }, (_, index) => ({ size: KIB, index }));

@@ -24,6 +24,7 @@ export const TOKENS: CaseGroup = {
   name: 'tokens',
   title: 'Tokens and logins',
   rounds: { full: 5, quick: 1 },
+  programs: ['wrk'],
   async run(bench) {
     if (!bench.settings.kinds.includes(HUBGATE)) return;
     await using server = await startBenchHubgate(await bench.options([]));

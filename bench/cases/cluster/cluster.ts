@@ -16,6 +16,7 @@ export const CLUSTER: CaseGroup = {
   name: 'cluster',
   title: 'A cluster',
   rounds: { full: 7, quick: 2 },
+  programs: ['wrk'],
   async run(bench) {
     if (!bench.settings.kinds.includes(HUBGATE)) return;
     const reason = (await whyNoServer('versitygw')) || (await whyNoPostgres());
