@@ -157,10 +157,12 @@ test('the requests of a pull have one id, whatever gateway takes them, and anoth
   const manifests = '/v2/library/alpine/manifests';
   for (const one of [ask, other]) await one(`${manifests}/latest`, 'HEAD');
   for (const one of [ask, other]) await one(`${manifests}/${index.digest}`);
-  const [head, bos, get, bo] = (await recorded(18)).slice(14).map((line) => line.pull);
-  assert.equal(head, get);
-  assert.equal(bos, bo);
-  assert.notEqual(head, bos);
+  // Each gateway writes its own lines, so their order in the file is not that of the requests.
+  const atOnce = (await recorded(18)).slice(14);
+  const idsOf = (subject: string) =>
+    new Set(atOnce.filter((line) => line.subject === subject).map((line) => line.pull));
+  assert.deepEqual([idsOf('user:ana').size, idsOf('user:bo').size], [1, 1]);
+  assert.equal(idsOf('user:ana').union(idsOf('user:bo')).size, 2);
 
   // What was refused, and what is no pull, has none.
   await hubgate.ask('/v2/library/centos/manifests/latest', { user: 'bo' });
