@@ -7,6 +7,7 @@ import {
 } from 'node:http';
 import { createServer, type Server } from 'node:https';
 import type { Socket } from 'node:net';
+import { ChangingSet } from '../../platform/changing-set.ts';
 import { drained, type HttpServer } from '../../platform/drain.ts';
 import type { Logger } from '../../platform/log.ts';
 import type { ObservableValue } from '../../platform/observable-value.ts';
@@ -154,10 +155,10 @@ function takeConnections(server: HttpServer, options: PlainListenerOptions) {
   leaveContinueToHandlers(server, hasSmallBody);
   const stopped = closeStopped(server, times.inactivity);
   const bodies = limitBodies(server, times, hasSmallBody);
-  const open = new Set<Socket>();
+  const open = new ChangingSet<Socket>();
   server.on('connection', (socket: Socket) => {
-    open.add(socket);
-    socket.once('close', () => open.delete(socket));
+    const place = open.add(socket);
+    socket.once('close', () => open.remove(socket, place));
   });
   return {
     open,

@@ -1,5 +1,6 @@
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Server, Socket } from 'node:net';
+import { ChangingSet } from '../../platform/changing-set.ts';
 
 interface Watched {
   readonly socket: Socket;
@@ -18,14 +19,15 @@ const CHECKS = 8;
  * time pass twice. The time begins at the first check, because most requests end before it.
  */
 export function closeStopped(server: Server, after: number): Disposable {
-  const watched = new Map<ServerResponse, Watched>();
+  const watched = new ChangingSet<Watched>();
   server.on('request', ({ socket }: IncomingMessage, response: ServerResponse) => {
-    watched.set(response, { socket, progress: undefined, since: 0 });
-    response.on('close', () => watched.delete(response));
+    const one: Watched = { socket, progress: undefined, since: 0 };
+    const place = watched.add(one);
+    response.on('close', () => watched.remove(one, place));
   });
   const check = () => {
     const now = performance.now();
-    for (const one of watched.values()) {
+    for (const one of watched) {
       const progress = progressOf(one.socket);
       if (progress !== one.progress) Object.assign(one, { progress, since: now });
       else if (now - one.since >= after) one.socket.destroy();

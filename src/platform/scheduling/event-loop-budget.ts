@@ -3,11 +3,18 @@ const SHARE = 2;
 
 type BudgetedTask = () => void;
 
+interface BudgetedCaller {
+  readonly name: string;
+  readonly tasks: BudgetedTask[];
+}
+
 // A process has one event loop, so the following state belongs to the process, and not to an object.
 /** The end of this turn's share, by the monotonic clock; undefined until the turn has a task. */
 let ends: number | undefined;
-/** The waiting tasks of each caller. The caller whose turn it is comes first. */
-const waiting = new Map<string, BudgetedTask[]>();
+/** The callers whose tasks wait, by their names. */
+const waiting = new Map<string, BudgetedCaller>();
+/** The same callers. The one whose turn it is comes first. */
+const turns: BudgetedCaller[] = [];
 
 /**
  * Runs a short task, such as a write to a connection, of which hundreds may come at the same time and would
@@ -16,25 +23,27 @@ const waiting = new Map<string, BudgetedTask[]>();
  * by one task. The tasks of one caller run in the order of the calls.
  */
 export function withinLoopBudget<T>(task: () => Promise<T>, callerOf: () => string): Promise<T> {
-  if (waiting.size === 0 && isYoung()) return task();
+  if (turns.length === 0 && isYoung()) return task();
   return new Promise((resolve) => enqueue(callerOf(), () => resolve(task())));
 }
 
-function enqueue(caller: string, task: BudgetedTask): void {
-  const queue = waiting.get(caller);
-  if (queue === undefined) waiting.set(caller, [task]);
-  else queue.push(task);
+function enqueue(name: string, task: BudgetedTask): void {
+  const known = waiting.get(name);
+  if (known !== undefined) return void known.tasks.push(task);
+  const caller = { name, tasks: [task] };
+  waiting.set(name, caller);
+  turns.push(caller);
 }
 
 /** Removes a task of the caller whose turn it is, and puts that caller behind all others. */
 function dequeue(): BudgetedTask | undefined {
-  for (const [caller, queue] of waiting) {
-    waiting.delete(caller);
-    const task = queue.shift();
-    if (queue.length > 0) waiting.set(caller, queue);
-    return task;
-  }
-  return undefined;
+  const caller = turns.shift();
+  const task = caller?.tasks.shift();
+  if (caller === undefined) return undefined;
+  // The map changes only with the callers and not with each task: see `ChangingSet`.
+  if (caller.tasks.length > 0) turns.push(caller);
+  else waiting.delete(caller.name);
+  return task;
 }
 
 function isYoung(): boolean {
@@ -52,7 +61,7 @@ function beginNext(): void {
 }
 
 async function goOn(): Promise<void> {
-  while (waiting.size > 0 && isYoung()) {
+  while (turns.length > 0 && isYoung()) {
     dequeue()?.();
     // What follows from the task without waiting runs in this turn too.
     await undefined;
