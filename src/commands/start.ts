@@ -14,7 +14,7 @@ import { Interruption } from '../launch/interruption.ts';
 import { loadOrPrint, printFaults, printWarnings } from '../launch/load.ts';
 import { tooFewOpenFiles } from '../launch/open-files.ts';
 import { withFreePorts } from '../launch/ports.ts';
-import { prepareStart, printFirstPassword } from '../launch/prepare.ts';
+import { type Prepared, prepareStart, printFirstPassword } from '../launch/prepare.ts';
 import { returnMemory } from '../launch/return-memory.ts';
 import { environmentOf, takeEnvironment } from '../launch/role-environment.ts';
 import { runRole } from '../launch/run-role.ts';
@@ -81,7 +81,7 @@ export async function start(options: StartOptions, terminal: Terminal): Promise<
   if (supervision === undefined) return 0;
   onHangup(() => supervision.reload());
   flushCompileCache();
-  if (options.role === undefined && !signal.aborted) await welcome(config, paths, prepared.ca, terminal);
+  if (options.role === undefined && !signal.aborted) await welcome(config, paths, prepared, terminal);
   await aborted(signal);
   log.info('ending; downloads under way have 30 s');
   await supervision.stop();
@@ -92,10 +92,10 @@ export async function start(options: StartOptions, terminal: Terminal): Promise<
 async function welcome(
   config: Config,
   paths: HomePaths,
-  ca: string | undefined,
+  prepared: Prepared,
   terminal: Terminal,
 ): Promise<void> {
-  await printWelcome(config, paths, ca, terminal);
+  await printWelcome(config, paths, prepared, terminal);
   if (config.coreUrl !== undefined || terminal.stdout.isTTY !== true) return;
   // A service, whose log says the same, does not need the memory of this code.
   const { printReachability } = await import('./reachability.ts');

@@ -6,6 +6,7 @@ import { directoryOf } from '../access/load-policy.ts';
 import type { Config, Upstream, UpstreamCredentialConfig } from '../config/config.ts';
 import { describeEgress } from '../config/egress.ts';
 import type { HomePaths } from '../config/home.ts';
+import type { Prepared } from '../launch/prepare.ts';
 import { printLine, type Terminal } from '../launch/terminal.ts';
 import { diskSpace } from '../platform/disk-space.ts';
 import { formatSize } from '../platform/size.ts';
@@ -14,7 +15,7 @@ import { formatSize } from '../platform/size.ts';
 export async function printWelcome(
   config: Config,
   paths: HomePaths,
-  ca: string | undefined,
+  { ca, firstPassword }: Prepared,
   { stdout }: Terminal,
 ): Promise<void> {
   const print = (name: string, text: string) => printLine(stdout, `  ${name.padEnd(16)}${text}`);
@@ -46,7 +47,9 @@ export async function printWelcome(
     print('', 'rule reaches whatever its credential can read; and fills are not shared.');
   }
   printLine(stdout);
-  printLine(stdout, `  docker login ${url.host} -u admin`);
+  // A mirror whose users were added before its first start has no user admin.
+  const user = firstPassword === undefined ? '' : ' -u admin';
+  printLine(stdout, `  docker login ${url.host}${user}`);
   printLine(stdout, `  docker pull ${url.host}/library/alpine`);
   printLine(stdout);
 }

@@ -158,7 +158,7 @@ async function issueServerCertificate(
  * Returns the mode of the server's key. Whoever sets the setgid bit of a directory chooses the group of its
  * files: here the gateway's, so that the gateway can read the key of its certificate and write nothing there.
  */
-export async function modeOfServerKey({ key }: Pick<CertificateFiles, 'key'>): Promise<number> {
+async function modeOfServerKey({ key }: Pick<CertificateFiles, 'key'>): Promise<number> {
   const { mode } = await stat(path.dirname(key));
   return (mode & SETGID) === 0 ? 0o600 : 0o640;
 }

@@ -50,7 +50,10 @@ const FIELDS = {
   label: z.string().optional(),
   /** What a new token may pull and push, and from where, if it may do less than its owner. */
   restriction: z.string().optional(),
-  /** The reason why retention or the collection has removed content, or why a login or a logout was refused. */
+  /**
+   * The reason why retention or the collection has removed content, why a login or a logout was refused, or
+   * why a request was refused to a limited token.
+   */
   reason: z.string().optional(),
   /** The granted scope of a token. */
   scope: z.string().optional(),

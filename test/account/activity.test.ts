@@ -116,7 +116,14 @@ test('names of images, agents, rules and tokens are only text on every page', as
   await hubgate.startAccount();
   await mkdir(path.dirname(hubgate.auditFile), { recursive: true });
   const entries = ATTACKS.map((attack) =>
-    line('user:ana', { agent: attack, repository: attack, tag: attack, rule: attack, limit: attack }),
+    line('user:ana', {
+      agent: attack,
+      repository: attack,
+      tag: attack,
+      rule: attack,
+      limit: attack,
+      reason: `why ${attack}`,
+    }),
   );
   await appendFile(hubgate.auditFile, entries.join(''));
   for (const label of ATTACKS) await hubgate.giveToken('ana', { label, pull: [label], from: null });
@@ -140,6 +147,7 @@ test('names of images, agents, rules and tokens are only text on every page', as
       assert.doesNotMatch(element.replace(/"[^"]*"/g, ''), /\s(?:on\w+|style)\s*=|["']/i, element);
     assert.doesNotMatch(text, /[^\P{Cc}\n]|\p{Cf}/u);
   }
+  assert.match(pages[0]?.text ?? '', /<br>why /);
   assert.match(pages[0]?.text ?? '', /&lt;script&gt;alert\(1\)&lt;\/script&gt;/);
 });
 

@@ -333,10 +333,17 @@ test('explain and who-can say where a grant reaches public content only, and --p
   assert.equal((await explain('ana', 'acme/pay-api', { private: true })).code, 0);
   const asked = await explain('ana', 'nginx', { private: true });
   assert.equal(asked.code, 1);
+  assert.match(asked.stdout, /^deny: user:ana may pull docker\.io\/library\/nginx only where it is public$/m);
   assert.match(
     asked.stdout,
-    /^deny: user:ana may not pull private content of docker\.io\/library\/nginx, public content only$/m,
+    /^What would be needed: a rule with private: true for this repository\. No rule comes close\.$/m,
   );
+  await put('access.yaml', POLICY.replace('pull: $base, to: auth', 'pull: everything, to: auth'));
+  assert.match(
+    (await explain('zoe', 'acme/pay-api', { private: true })).stdout,
+    /^What would be needed: a rule with private: true\. In each .*:\n {2}allow pay .*: for group:platform\n$/m,
+  );
+  await put('access.yaml', POLICY);
   const whoCan = (what: string, json: boolean) =>
     run((terminal) => whoCanPull(what, { home, json, private: true }, {}, terminal));
   assert.deepEqual(await whoCan('nginx', false), { code: 1, stdout: 'nobody\n', stderr: '' });

@@ -30,10 +30,12 @@ test('a start says its version, ports, accounts, policy and disk, and no passwor
   await writeFile(path.join(home, 'config/hubgate.yaml'), JSON.stringify(settings));
   const loaded = await loadConfig({ directory: home, environment: {}, readsSecrets: false });
   assert.ok('value' in loaded);
-  const { stdout } = await run(async (terminal) => {
-    await printWelcome(loaded.value, pathsIn(home), undefined, terminal);
-    return 0;
-  });
+  const welcome = (prepared: { firstPassword?: string }) =>
+    run(async (terminal) => {
+      await printWelcome(loaded.value, pathsIn(home), prepared, terminal);
+      return 0;
+    });
+  const { stdout } = await welcome({});
   const { version } = packageJson;
   assert.ok(stdout.includes(`\nHubgate ${version} mirrors docker.io, ghcr.io, quay.io\n`), stdout);
   for (const expected of [
@@ -44,10 +46,11 @@ test('a start says its version, ports, accounts, policy and disk, and no passwor
     /^ {2}account {9}pay \(acme\+pay\) at quay\.io$/m,
     /^ {2}policy {10}\S+config\/access\.yaml and 1 more in \S+config\/access\.d$/m,
     /^ {2}cache {11}\S+, at most 2\.0 GiB; the disk has [\d.]+ \w+ of [\d.]+ \w+ free$/m,
-    /^ {2}docker login mirror\.corp -u admin$/m,
+    /^ {2}docker login mirror\.corp$/m,
   ])
     assert.match(stdout, expected);
   assert.ok(!stdout.includes('geheim'));
+  assert.match((await welcome({ firstPassword: 'x' })).stdout, /^ {2}docker login mirror\.corp -u admin$/m);
 });
 
 test('a start on a terminal says which upstreams answer', async () => {

@@ -93,6 +93,18 @@ test('a mount asks for the right to pull of the credential, and not only of its 
   assert.equal(JSON.parse(issued.body.toString()).scope, '');
 });
 
+test('a push that a limited token may not do is refused with that reason, which the audit log has too', async () => {
+  const { text } = await hubgate.giveToken('cid', { push: ['hosted/acme/limited'] });
+  const sent = { method: 'POST', user: 'cid', password: text };
+  const refused = await hubgate.ask('/v2/acme/beyond/blobs/uploads/', sent);
+  assert.equal(refused.status, 403);
+  assert.match(refused.body.toString(), /the token is limited, and does not allow this/);
+  const own = async () =>
+    (await hubgate.audit()).filter(({ repository }) => repository === 'hosted/acme/beyond');
+  await waitFor(async () => (await own()).length > 0);
+  assert.equal((await own())[0]?.reason, 'the token is limited, and does not allow this');
+});
+
 test('a mount without a source begins an upload, also of a blob that is there', async () => {
   const layer = await pushBlob('base/os', randomBytes(1000), { user: 'cid' });
   for (const digest of [layer, digestOf(randomBytes(8))]) {

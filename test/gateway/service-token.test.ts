@@ -43,7 +43,12 @@ test('a service token is a password at the token endpoint and on /v2/, and can o
   assert.equal((await hubgate.ask(PAY, { token })).status, 200);
   const direct = (target: string) => hubgate.ask(target, { user: 'ana', password: text });
   assert.equal((await direct(PAY)).status, 200);
-  assert.equal((await direct(ALPINE)).status, 403);
+  const refused = await direct(ALPINE);
+  assert.equal(refused.status, 403);
+  assert.match(refused.body.toString(), /the token is limited, and does not allow this/);
+  const reasons = async () => (await hubgate.audit()).flatMap(({ reason }) => reason ?? []);
+  await waitFor(async () => (await reasons()).length > 0);
+  assert.deepEqual(new Set(await reasons()), new Set(['the token is limited, and does not allow this']));
   // What its owner may not, it may not.
   assert.equal((await direct('/v2/other/x/manifests/latest')).status, 403);
   assert.deepEqual((await direct(ALPINE)).body, (await direct('/v2/library/nowhere/manifests/latest')).body);

@@ -45,7 +45,7 @@ function activityRow(line: StoredAuditLine): Html {
 <td>${imageOf(line)}</td>
 <td><span class="${isRefused ? 'refused' : 'allowed'}">${isRefused ? 'refused' : 'allowed'}</span>, ${line.status}${
     line.rule !== undefined && html`<br>rule ${line.rule}`
-  }${line.limit !== undefined && html`<br>limit ${line.limit}`}${line.cache !== undefined && html`<br>${line.cache}`}</td>
+  }${line.reason !== undefined && html`<br>${line.reason}`}${line.limit !== undefined && html`<br>limit ${line.limit}`}${line.cache !== undefined && html`<br>${line.cache}`}</td>
 <td>${line.address}${line.agent !== undefined && html`<div class="agent">${line.agent}</div>`}</td>
 </tr>`;
 }

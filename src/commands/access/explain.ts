@@ -152,7 +152,7 @@ interface ExplainedDecision {
 }
 
 function printExplanation(explanation: Explanation, explained: ExplainedDecision): void {
-  const { question, known, paths, terminal } = explained;
+  const { question, known, asksPrivate, paths, terminal } = explained;
   const { rule, matched, nearly } = explanation;
   const print = (text: string) => printLine(terminal.stdout, text);
   const unknown = unknownIn(known, question, question.subject);
@@ -164,13 +164,30 @@ function printExplanation(explanation: Explanation, explained: ExplainedDecision
   if (explanation.decision === 'allow') {
     if (!explanation.private) print(`  ${GUARD[known.visibility]}`);
     for (const line of limitLines(explanation, explained.used, paths)) print(`  ${line}`);
+    const isPrivate = asksPrivate || known.visibility === 'private';
+    if (isPrivate && !explanation.private)
+      printNeeded(
+        'a rule with private: true',
+        nearly.filter((near) => near.rule.private),
+        explained,
+      );
     return;
   }
   if (rule !== undefined) print(`What would be needed: the deny ${rule.id} would have to go, or not match.`);
-  else if (nearly.length === 0) print('What would be needed: a rule. None comes near.');
-  else print('What would be needed, any of these:');
-  for (const near of rule === undefined ? nearly : [])
-    print(`  ${written(near.rule, paths)}: ${NEEDED[near.unmet](near.rule)}`);
+  else printNeeded('a rule', nearly, explained);
+}
+
+/** Prints the rules that fail one condition only. */
+function printNeeded(
+  what: string,
+  nearly: Explanation['nearly'],
+  { paths, terminal }: Pick<ExplainedDecision, 'paths' | 'terminal'>,
+): void {
+  const print = (text: string) => printLine(terminal.stdout, text);
+  if (nearly.length === 0)
+    return print(`What would be needed: ${what} for this repository. No rule comes close.`);
+  print(`What would be needed: ${what}. In each of these, one condition does not match:`);
+  for (const { rule, unmet } of nearly) print(`  ${written(rule, paths)}: ${NEEDED[unmet](rule)}`);
 }
 
 /** Says which limits count the pull, and what is reserved of the quota. */
@@ -195,8 +212,7 @@ function verdictOf(
   const who = formatSubject(subject);
   const image = `${repository.name}${tag === undefined ? '' : `:${tag}`}`;
   if (decision === 'deny') return `deny: ${who} may not ${action} ${image}`;
-  if (asksPrivate && !reachesPrivate)
-    return `deny: ${who} may not pull private content of ${image}, ${formatContent(false)}`;
+  if (asksPrivate && !reachesPrivate) return `deny: ${who} may pull ${image} only where it is public`;
   const content = isHosted(repository) ? '' : `, ${formatContent(reachesPrivate)}`;
   return `allow: ${who} may ${action} ${image}${content}`;
 }
@@ -212,7 +228,7 @@ const GUARD: Readonly<Record<KnownTarget['visibility'], string>> = {
   private:
     'but it is private, and the rule lacks private: true: it is answered as if there were no such repository',
   unknown:
-    'if it is private, it is answered as if there were no such repository, because the rule lacks private: true; no running mirror knows whether it is',
+    'if it is private, it is answered as if there were no such repository, because the rule lacks private: true; a running mirror knows whether it is after the first pull',
 };
 
 const NEEDED: Readonly<Record<Condition, (rule: RuleData) => string>> = {

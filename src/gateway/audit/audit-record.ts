@@ -37,7 +37,7 @@ export function repositoryLine(
     ...callerLine(asked),
     repository: route.repository.name,
     ...requestedReference(route, result.digest),
-    ...(decision.rule !== undefined && { rule: decision.rule }),
+    ...whyOf(decision),
     decision: decision.kind === 'granted' ? 'allow' : 'deny',
     status,
     ...(bytes !== undefined && { bytes }),
@@ -45,6 +45,14 @@ export function repositoryLine(
     ...(limit !== undefined && { limit }),
     ...(held !== undefined && { held }),
     ...sumOf(accountings).cost,
+  };
+}
+
+/** Says which rule decided, or why the request was refused without one. */
+export function whyOf(decision: AccessDecision): Pick<AuditLine, 'rule' | 'reason'> {
+  return {
+    ...(decision.rule !== undefined && { rule: decision.rule }),
+    ...(decision.kind === 'refused' && decision.reason !== undefined && { reason: decision.reason }),
   };
 }
 

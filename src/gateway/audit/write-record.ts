@@ -2,7 +2,7 @@ import type { AuditLine } from '../../protocol/audit-line.ts';
 import type { ErrorName } from '../../registry/error.ts';
 import type { AccessDecision } from '../authorization/authorize.ts';
 import type { WriteTarget } from '../routes/push-request.ts';
-import { callerLine, type ReceivedRequest } from './audit-record.ts';
+import { callerLine, type ReceivedRequest, whyOf } from './audit-record.ts';
 
 /** A request that writes to a hosted repository. */
 export interface Write extends ReceivedRequest {
@@ -41,7 +41,7 @@ export function writtenLine(
     ...(size > 0 && { size }),
     ...(isMount && route.from !== undefined && { from: route.from.name }),
     ...(previous !== undefined && { previous }),
-    ...(decision.rule !== undefined && { rule: decision.rule }),
+    ...whyOf(decision),
     decision: decision.kind === 'granted' ? 'allow' : 'deny',
     status,
   };

@@ -26,6 +26,8 @@ export type AccessDecision =
       /** The rule that denies, for the audit line, and its reason, for the caller. */
       readonly rule?: string;
       readonly because?: string;
+      /** The reason for the audit line, if it is no rule that denies. */
+      readonly reason?: string;
     };
 
 export type Authorize = (authentication: Authentication, asked: AccessRequest) => AccessDecision;
@@ -53,6 +55,9 @@ export interface AuthorizeOptions {
   readonly clock: Clock;
 }
 
+/** A holder of a token may learn this, because it is the same for what exists and for what does not. */
+const LIMITED_TOKEN = 'the token is limited, and does not allow this';
+
 export function createAuthorize({ policy, clock, ...options }: AuthorizeOptions): AuthorizeNow {
   return () => authorizeBy(policy.current, options, clock());
 }
@@ -76,7 +81,7 @@ function authorizeBy(
       authentication.kind === 'authenticated' &&
       authentication.restriction?.allows(action, repository, asked.address) === false
     )
-      return { kind: 'refused', error: 'DENIED' };
+      return { kind: 'refused', error: 'DENIED', because: LIMITED_TOKEN, reason: LIMITED_TOKEN };
     const groups = groupsOf(authentication.subject);
     const decision = decide(policy, { ...asked, subject: authentication.subject, groups, at });
     if (decision.decision === 'deny') return refusal(authentication, decision, neededScope(asked, names));
