@@ -92,7 +92,8 @@ function networkOf(cidrs: readonly string[]): Network {
 }
 
 /**
- * Any matching deny wins; otherwise any matching allow grants; otherwise nothing does. Order never matters.
+ * Any matching deny wins; otherwise any matching allow grants; otherwise nothing does. The order of the rules
+ * never changes the decision, only which of several rules it names.
  */
 export function decide(policy: Policy, question: AccessQuestion): Decision {
   const rule = decidingRule(policy, question);

@@ -61,14 +61,14 @@ export interface AuthOptions {
   readonly tokenLifetime: number;
   /** The milliseconds for which a client may renew a login without the password. If absent, it may not. */
   readonly refreshLifetime?: number;
-  /** The longest lifetime of a personal token, in milliseconds. */
+  /** The longest lifetime of a new service token, in milliseconds. */
   readonly longestToken: number;
   /** The cost parameters of new password hashes. */
   readonly passwords: PasswordParameters;
   readonly federations: readonly Federation[];
   /** The logins of directories. */
   readonly logins: readonly DirectoryLogin[];
-  /** The way to the issuers of federations. */
+  /** The way to the issuers of federations and to identity providers. */
   readonly egress?: EgressOptions;
   /** The cluster that this node belongs to; absent if it works alone. */
   readonly cluster?: AuthClusterOptions;

@@ -1,7 +1,7 @@
 /**
  * The configuration after hubgate.yaml, the defaults and the environment have been combined. The modules get
- * plain values from it; only this module and `bin` know of relative paths and of the environment. It is plain
- * data, because it is sent to the roles as JSON.
+ * plain values from it: no path is relative, and only `bin`, `launch`, `commands` and `config` know of the
+ * environment. It is plain data, because it is sent to the roles as JSON.
  */
 import type { AuditOnFull } from '../platform/audit-on-full.ts';
 import type { LogOptions } from '../platform/log.ts';

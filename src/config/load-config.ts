@@ -232,7 +232,7 @@ function withoutTls({ origin }: URL): string {
   return `${origin} would be asked without TLS; use https, or say "insecure: true"`;
 }
 
-/** True if an upstream or the proxy has a password in the file. */
+/** True if an upstream, or the URL of the proxy or of the database, has a password in the file. */
 function holdsPassword(data: unknown): boolean {
   const { proxy } = Object(propertyOf(data, 'egress'));
   const { database } = Object(propertyOf(data, 'cluster'));

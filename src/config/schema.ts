@@ -202,7 +202,7 @@ export const SECTIONS = {
     proxy: optional(
       PROXY,
       '`HTTPS_PROXY` and `HTTP_PROXY` of the environment, in upper or lower case',
-      'The HTTP proxy for upstreams, their token services and storages, and the issuers of federations. Hubgate never shows a login in it, but `passwordFile` is safer. See [upstreams.md](upstreams.md#behind-a-proxy).',
+      'The HTTP proxy for upstreams, their token services and storages, the issuers of federations and identity providers. Hubgate never shows a login in it, but `passwordFile` is safer. See [upstreams.md](upstreams.md#behind-a-proxy).',
     ),
     username: optional(TEXT, 'none', 'The user name for the proxy.'),
     passwordFile: optional(

@@ -1,6 +1,6 @@
 /**
- * All time-outs and bounds of the core that are a matter of judgement, with their reasons. The size of each
- * memory cache is stated beside that cache.
+ * The time-outs and bounds of the core that are a matter of judgement, with their reasons. The sizes of most memory
+ * caches are beside them.
  */
 
 import type { JsonBounds } from '../platform/json-bounds.ts';

@@ -1,5 +1,5 @@
 /**
- * All time-outs and bounds of a gateway, with their reasons. Each gateway counts for itself, so a mirror with
+ * The time-outs and bounds of a gateway that are a matter of judgement, with their reasons. Each gateway counts for itself, so a mirror with
  * four workers grants up to four times as much.
  */
 import type { JsonBounds } from '../platform/json-bounds.ts';

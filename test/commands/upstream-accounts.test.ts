@@ -115,7 +115,7 @@ test('doctor names the account that is refused, and where its password is', asyn
   assert.deepEqual(others, []);
   assert.match(
     `${finding?.what}; ${finding?.mend}`,
-    /^refuses the credential of the account pay; .* its passwordFile in upstreams\.docker\.io\.accounts/,
+    /^refuses the credential of the account pay; .* in upstreams\.docker\.io\.accounts: its passwordFile/,
   );
   assert.deepEqual(await look('read-only credentials'), []);
 });

@@ -44,7 +44,7 @@ export interface HostedInCluster {
 export interface HostedOptions {
   /** The directory of the content. Nothing else is in it. */
   readonly directory: string;
-  /** The database of a cluster; absent: a file of the directory. */
+  /** Only tests set another database than the file of the directory, or the one of the cluster. */
   readonly database?: HostedDatabase;
   readonly namespaces: readonly NamespaceRules[];
   readonly limits?: UploadLimits;

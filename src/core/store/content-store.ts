@@ -25,7 +25,7 @@ export interface ContentStore {
   adopt(digest: Digest, file: string): Promise<void>;
   /**
    * Opens the partial content of a digest, which may be empty. Only one fill may use it at a time, and must
-   * then publish, leave or discard it.
+   * then publish, suspend or discard it.
    */
   begin(digest: Digest): Promise<PartialContent>;
   /** Writes something and removes it again. Rejects if nothing can be written. */
@@ -76,7 +76,7 @@ export interface PartialContent {
   readExisting(): AsyncIterable<Uint8Array>;
   append(bytes: Uint8Array): Promise<void>;
   /**
-   * Reads bytes that were appended. Resolves to undefined once the content was published, left or discarded.
+   * Reads bytes that were appended. Resolves to undefined once the content was published, suspended or discarded.
    */
   read(from: number, length: number): Promise<Buffer | undefined>;
   /**

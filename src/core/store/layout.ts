@@ -1,7 +1,8 @@
 import { algorithmOf, type Digest, hexOf, parseDigest } from '../../registry/digest.ts';
 
 /**
- * The paths under the cache's directory. This is the only file that knows them:
+ * The paths under the cache's directory. No other file of the source names them; `FILE` in
+ * `protocol/core-api.ts` lets a gateway open those in `blobs` and `partial` only:
  *
  *     VERSION                        the version of this layout
  *     blobs/sha256/ab/abcdef…        verified content, both manifests and blobs
@@ -10,7 +11,7 @@ import { algorithmOf, type Digest, hexOf, parseDigest } from '../../registry/dig
  *     uploads/sha256-abcdef…         content that the object store of a cluster does not have yet
  *     RUNNING                        exists while a core runs
  *     index.db                       links, tags, visibility, sizes, last uses
- *     budget.db                      the pulls that count on quotas and limits
+ *     budget.db                      the pulls that count toward quotas and limits
  *
  * All paths are relative, because the gateway may see the directory under another path than the core.
  */

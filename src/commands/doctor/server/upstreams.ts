@@ -142,9 +142,8 @@ function credentialsIn({ accounts, ...upstream }: Examined) {
 function checkCredentials(upstream: Examined): Finding[] {
   return credentialsIn(upstream).flatMap(({ host, credential, it, key }) => {
     if (credential !== 'refused') return [];
-    const place =
-      key === '' ? `upstreams.${host}.passwordFile` : `its passwordFile in upstreams.${host}${key}`;
-    const mend = `make another access token there, and put it into ${place}; no restart is needed for that`;
+    const place = `in upstreams.${host}${key}: its passwordFile, or its credentialHelper`;
+    const mend = `make another access token there, and put it where the credential comes from ${place}; no restart is needed for that`;
     return [wrong(`upstream ${host}`, `refuses ${it}`, mend)];
   });
 }
