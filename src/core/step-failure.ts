@@ -32,7 +32,8 @@ const FIXES: Readonly<Record<StepName, (host: string) => string>> = {
     `does a firewall let no TLS through? If only a proxy reaches that host, set egress.proxy; if it is elsewhere, upstreams.${host}.url`,
   '/v2/': (host) => `is that the address of a registry? A path belongs into upstreams.${host}.url`,
   challenge: (host) => `see to upstreams.${host}.tokenServices`,
-  token: (host) => `see to the credential of upstreams.${host}: username and passwordFile, or credentialHelper`,
+  token: (host) =>
+    `see to the credential of upstreams.${host}: username and passwordFile, or credentialHelper`,
   HEAD: (host) => `is the image there, and may the account of upstreams.${host}.username read it?`,
   GET: (host) => `is the image there, and may the account of upstreams.${host}.username read it?`,
   redirect: () => 'see to the firewall and the proxy for that host: blobs come from there',
