@@ -3,6 +3,24 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { test } from 'node:test';
+import { ACTIVITY } from '../../src/account/limits.ts';
+import {
+  BCRYPT_COST,
+  DELAY_LIMITS,
+  DEVICE_GRANT,
+  EXPIRY_WARNINGS,
+  FEDERATED_LOGIN,
+  HASHES,
+  ISSUER_KEYS,
+  KEY_OVERLAP,
+  PASSWORD_LENGTH,
+  SESSIONS,
+} from '../../src/auth/limits.ts';
+import { CLUSTER_LIMITS } from '../../src/cluster/limits.ts';
+import { OBJECT_LIMITS } from '../../src/cluster/objects/limits.ts';
+import { UPLOADS } from '../../src/core/cluster/limits.ts';
+import { MOST_TAG_CHANGES } from '../../src/core/hosted/hosted-statements.ts';
+import { COLLECTION, UPLOAD_LIMITS } from '../../src/core/hosted/limits.ts';
 import {
   BLOB_PART,
   CONNECTIONS,
@@ -10,18 +28,35 @@ import {
   DISK_RESERVE,
   EVICTION,
   FILL_PLACES,
+  HELPER_DEADLINE,
   MAX_DOCUMENT_SIZE,
   MAX_REFERRERS_PAGES,
   REFUSED_FOR,
   STANDARD_LIMITS,
 } from '../../src/core/limits.ts';
-import { AUDIT_QUEUE, AUDITED_REFUSALS, GATEWAY_LIMITS, OPEN_FILES } from '../../src/gateway/limits.ts';
+import {
+  ACCESS_TOKENS,
+  AUDIT_QUEUE,
+  AUDITED_REFUSALS,
+  EARLY_REFUSAL,
+  GATEWAY_LIMITS,
+  MAX_PROXY_HEADER,
+  OPEN_FILES,
+} from '../../src/gateway/limits.ts';
+import { TOKEN_GRACE } from '../../src/protocol/auth-api.ts';
+import { HANGING, RESTARTS } from '../../src/supervisor/limits.ts';
 
 const ROOT = path.join(import.meta.dirname, '../..');
 const MIB = 2 ** 20;
 const { times } = GATEWAY_LIMITS;
 
 const seconds = (milliseconds: number) => `${milliseconds / 1000} s`;
+const minutes = (milliseconds: number) => milliseconds / 60_000;
+const hours = (milliseconds: number) => minutes(milliseconds) / 60;
+const days = (milliseconds: number) => hours(milliseconds) / 24;
+/** The pages write small numbers as words. */
+const WORDS = ['no', 'a', 'two', 'three', 'four', 'five', 'six', 'seven', 'eight', 'nine', 'ten'];
+const word = (number: number) => WORDS[number] ?? String(number);
 const percent = (part: number) => `${part * 100} %`;
 
 const { resumeAfter, resumptions } = STANDARD_LIMITS;
@@ -52,6 +87,66 @@ const SENTENCES: Readonly<Record<string, readonly string[]>> = {
     `${seconds(times.handshake)} for a handshake, ${seconds(times.requestHeaders)} for headers, ${seconds(times.inactivity)} without progress, ${OPEN_FILES.connections.toLocaleString('en')} connections a worker`,
     `A question to an upstream takes at most ${seconds(STANDARD_LIMITS.question)}, with the token and redirects, and ${seconds(STANDARD_LIMITS.revalidation)}`,
     `a user has at most ${FILL_PLACES.placesPerSubject} of the ${FILL_PLACES.places} downloads`,
+  ],
+  'docs/identities.md': [
+    `at least ${PASSWORD_LENGTH.least} and at most ${PASSWORD_LENGTH.most} characters`,
+    `with a cost up to ${BCRYPT_COST.most}`,
+    `${word(HASHES.concurrent)[0]?.toUpperCase()}${word(HASHES.concurrent).slice(1)} hashes are made at a time`,
+    `After ${word(DELAY_LIMITS.free)} wrong passwords for one name from one network`,
+    `${DELAY_LIMITS.first / 1000} s, ${(DELAY_LIMITS.first * 2) / 1000} s, ${seconds(DELAY_LIMITS.first * 4)} and so on, up to ${seconds(DELAY_LIMITS.longest)}`,
+    `and so does ${DELAY_LIMITS.forgottenAfter === 15 * 60_000 ? 'a quarter of an hour' : '…'}`,
+    `${word(DELAY_LIMITS.maxWaitingEach).replace('f', 'F')} attempts may wait for one pair and ${DELAY_LIMITS.maxWaiting} in all`,
+    `During its last ${word(days(EXPIRY_WARNINGS.before) / 7)} weeks the log warns once ${word(days(EXPIRY_WARNINGS.remindAfter))} day`,
+    `The old one stays valid for ${word(Math.floor(minutes(KEY_OVERLAP)))} minutes`,
+  ],
+  'docs/ci.md': [
+    `waits ${seconds(ISSUER_KEYS.pauseWithoutKeys)} before it asks again`,
+    `never twice within ${seconds(ISSUER_KEYS.pause)}`,
+    `A JWT has at most ${FEDERATED_LOGIN.maxLength / 1024} KiB`,
+    `issued (\`iat\`, at most ${word(FEDERATED_LOGIN.maxAge / 86_400)} day ago)`,
+    `ahead of this clock by ${word(FEDERATED_LOGIN.clockTolerance / 60)} minute`,
+    `longer than ${FEDERATED_LOGIN.maxClaim} characters`,
+    `count for ${word(days(ISSUER_KEYS.usedFor))} day`,
+  ],
+  'docs/hosted.md': [
+    `A subject has at most ${UPLOAD_LIMITS.openPerSubject} uploads open at a time, and all subjects together ${UPLOAD_LIMITS.open}`,
+    `waits for up to ${UPLOAD_LIMITS.waitForPlace / 1000} seconds for its turn`,
+    `after ${hours(UPLOAD_LIMITS.idle) === 1 ? 'an hour' : '…'} without a request, and after ${word(days(UPLOAD_LIMITS.life))} day in any case`,
+    `A blob has at most ${UPLOAD_LIMITS.maxBlob / 2 ** 30} GiB, a manifest ${MAX_DOCUMENT_SIZE / MIB} MiB, a repository ${UPLOAD_LIMITS.maxTags.toLocaleString('en')} tags, and an image ${UPLOAD_LIMITS.maxReferrers.toLocaleString('en')} referrers`,
+    `less than ${UPLOAD_LIMITS.diskReserve * 100} % of the disk is free`,
+    `the newest ${MOST_TAG_CHANGES.toLocaleString('en')} changes of a tag, and forgets a change after ${days(COLLECTION.keepHistory)} days`,
+    `kept for at least ${word(days(COLLECTION.undo))} days after the change`,
+    `is removed ${word(days(COLLECTION.lease))} day after its push`,
+    `the gateway reads at most ${EARLY_REFUSAL.mostBytes / 1024 - 4096} KiB more`,
+    `It counts ${word(TOKEN_GRACE / 60_000)} minute longer`,
+    `must not stop for ${word(minutes(times.bodyIdle))} minute, and ${(times.bodyFloor?.bytes ?? 0) / 1024} KiB must come in each minute`,
+  ],
+  'docs/clients/push.md': [`A token lives for ${word(ACCESS_TOKENS.maxAge / 60)} minutes`],
+  'docs/operations.md': [
+    `it is started again after ${seconds(RESTARTS.firstPause)}`,
+    `asked every ${word(HANGING.pingEvery / 1000)} seconds whether it answers. One that has answered none of ${word(HANGING.unanswered)} questions`,
+    `give downloads ${seconds(times.drain)}`,
+    `${OPEN_FILES.connections.toLocaleString('en')} with 31,000 files or more`,
+  ],
+  'docs/account.md': [
+    `A session ends after ${word(hours(SESSIONS.lifetime))} hours, after ${minutes(SESSIONS.idle) === 30 ? 'half an hour' : '…'} without use`,
+    `reads the last ${ACTIVITY.tail / MIB} MiB of the current audit log of this mirror and shows up to ${ACTIVITY.lines} of your requests`,
+  ],
+  'docs/laptops.md': [
+    `ends after ${days(DEVICE_GRANT.tokenLifetime)} days at the latest`,
+    `at most ${DEVICE_GRANT.waitingEach} machines of one network and ${DEVICE_GRANT.waiting} in all`,
+  ],
+  'docs/load-balancers.md': [
+    `A header may have ${MAX_PROXY_HEADER / 1024} KiB and take ${seconds(times.proxyHeader)}`,
+  ],
+  'docs/upstreams.md': [`It has ${seconds(HELPER_DEADLINE)}`],
+  'docs/cluster.md': [
+    `Blobs up to ${OBJECT_LIMITS.single / MIB} MiB are sent in one request, larger ones in parts of ${OBJECT_LIMITS.part / MIB} MiB. A node sends ${word(UPLOADS.atOnce)} blobs`,
+    `needs at most ${(UPLOADS.atOnce * OBJECT_LIMITS.partsAtOnce * OBJECT_LIMITS.part) / MIB} MiB of memory`,
+    `until its lease ends, ${seconds(CLUSTER_LIMITS.lease)}`,
+  ],
+  'docs/troubleshooting.md': [
+    `tried again after ${STANDARD_LIMITS.probeAfter / 1000} to ${seconds(STANDARD_LIMITS.probeAtMost)}`,
   ],
   'docs/audit.md': [
     `up to ${AUDIT_QUEUE.mostBytes / MIB} MiB in each gateway`,
