@@ -146,16 +146,22 @@ export async function checkCell(cell: Cell, expected: Expectation): Promise<void
   const begun = performance.now();
   const response = await core.ask(targetOf(cell, image), { grant: cell.grant ?? 'public' });
   const took = performance.now() - begun - standstill.max / 1e6;
-  standstill.disable();
   // An upstream that has failed may be probed in addition to the expected requests.
   const asked = hub.log.filter(({ path }) => path !== '/v2/').length;
   const answer = isBlob(cell) ? await readBlob(response, core, image) : readManifest(response, image);
+  standstill.disable();
 
   assert.ok(took <= deadlineOf(cell) + LATE, `it took ${Math.round(took)} ms`);
-  assertExpected(`${answer} · ${asked}`, expected);
+  // A machine that stands still between two pieces makes the core resume the download.
+  const isPieceLate = cell.fault === 'slow drip' && standstill.max / 1e6 > LIMITS.bodyIdle - EVERY;
+  assertExpected(`${answer} · ${asked}`, isPieceLate ? atMost(LIMITS.resumptions + 2, expected) : expected);
   for (const [digest, bytes] of [...image.blobs, [image.digest, image.bytes] as const]) {
     assertBytes(await core.content(digest).catch(() => bytes), bytes, 'wrong bytes are in the cache');
   }
+}
+
+function atMost(requests: number, expected: Expectation): Expectation {
+  return `${expected.slice(0, expected.lastIndexOf(' · '))} · ≤ ${requests}`;
 }
 
 function assertExpected(observed: string, expected: Expectation): void {
