@@ -23,21 +23,21 @@ const NO_TLS_THERE = 'what answers there does not speak TLS';
 
 /** The fixes of failures, by the step that failed. */
 const FIXES: Readonly<Record<StepName, (host: string) => string>> = {
-  proxy: () => 'see to egress.proxy and egress.noProxy',
+  proxy: () => 'check egress.proxy and egress.noProxy',
   DNS: (host) =>
-    `see to the DNS of this machine; if only a proxy reaches that host, set egress.proxy; if it has another name, upstreams.${host}.url`,
+    `check the DNS of this machine; if only a proxy reaches that host, set egress.proxy; if it has another name, upstreams.${host}.url`,
   address: (host) =>
     `open the firewall for it; if only a proxy reaches it, set egress.proxy; if it is elsewhere, upstreams.${host}.url`,
   TLS: (host) =>
     `does a firewall let no TLS through? If only a proxy reaches that host, set egress.proxy; if it is elsewhere, upstreams.${host}.url`,
   '/v2/': (host) => `is that the address of a registry? A path belongs into upstreams.${host}.url`,
-  challenge: (host) => `see to upstreams.${host}.tokenServices`,
+  challenge: (host) => `check upstreams.${host}.tokenServices`,
   token: (host) =>
-    `see to the credential of upstreams.${host}: username and passwordFile, or credentialHelper`,
+    `check the credential of upstreams.${host}: username and passwordFile, or credentialHelper`,
   HEAD: (host) => `is the image there, and may the account of upstreams.${host}.username read it?`,
   GET: (host) => `is the image there, and may the account of upstreams.${host}.username read it?`,
-  redirect: () => 'see to the firewall and the proxy for that host: blobs come from there',
-  'first bytes': () => 'see to the firewall and the proxy for the host that sends blobs',
+  redirect: () => 'check the firewall and the proxy for that host: blobs come from there',
+  'first bytes': () => 'check the firewall and the proxy for the host that sends blobs',
 };
 
 /** The fixes for failures of TLS, by the detail that `whyFailed` gives. */
@@ -61,7 +61,7 @@ export function fixFor(step: StepName, host: string, detail: string): string {
   const [, ofTls] = TLS_FIXES.find(([pattern]) => pattern.test(detail)) ?? [];
   if (ofTls !== undefined) return ofTls(host);
   const [key] = /upstreams\.[\w.:-]+\.[a-zA-Z]+/.exec(detail) ?? [];
-  if (key !== undefined) return `see to ${key}`;
-  if (/the proxy /.test(detail)) return 'see to that proxy, to egress.proxy and egress.noProxy';
+  if (key !== undefined) return `check ${key}`;
+  if (/the proxy /.test(detail)) return 'check that proxy, egress.proxy and egress.noProxy';
   return FIXES[step](host);
 }

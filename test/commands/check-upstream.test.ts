@@ -244,7 +244,7 @@ test('what the registry itself refuses is found at its step', async () => {
   const elsewhere = await check('docker.io');
   assert.deepEqual(
     [elsewhere.failed?.step, elsewhere.failed?.mend],
-    ['token', 'see to upstreams.docker.io.tokenServices'],
+    ['token', 'check upstreams.docker.io.tokenServices'],
   );
   registry.behave = () => challenged('Basic realm="r"');
   const refused = await check('docker.io');

@@ -21,7 +21,7 @@ test('start, check and doctor name the proxy, and its password is in no output a
   assert.equal(JSON.parse((await mirror.run('check', '--json')).output).proxy, named);
   const { output } = await mirror.run('doctor');
   assert.ok(output.includes(`hub.example: the proxy ${PROXY} cannot be reached: ECONNREFUSED`), output);
-  assert.match(output, /see to that proxy, to the section egress and to HTTPS_PROXY/);
+  assert.match(output, /check that proxy, the section egress and HTTPS_PROXY/);
   assert.doesNotMatch(mirror.output, new RegExp(PASSWORD));
   const pids = await mirror.pids();
   assert.equal(pids.length, 4);

@@ -135,7 +135,7 @@ test('what squid refuses is in the log, with its name and without its password',
     mirror.output,
     /the proxy http:\/\/127\.0\.0\.1:\d+ refuses to connect to hub\.example:\d+ \(403\)/,
   );
-  assert.match(await steps(mirror), /✗ TLS +the proxy \S+ refuses to connect .*\n +→ see to that proxy/);
+  assert.match(await steps(mirror), /✗ TLS +the proxy \S+ refuses to connect .*\n +→ check that proxy/);
   await using known = await startSquid({ hosts: HOSTS, login: { ...LOGIN, password: 'another one' } });
   const wrong = settings.replace(squid.url, known.url);
   await using refused = await start(`egress: { ${wrong} }\n`);

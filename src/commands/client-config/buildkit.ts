@@ -38,7 +38,7 @@ export function buildkitKit(asked: KitRequest): ClientKit {
         mirrorAddress(mirror) === mirror.host
           ? `Names that begin with ${mirror.host}/: BuildKit shows the certificate for them, and no login.`
           : `Names that begin with ${mirror.host}/: they go by the docker login ${mirror.host} of who builds.`,
-        'Tokens: should the certificate not count, the docker CLI asks for one, with the login of',
+        'Tokens: if the certificate does not count, the docker CLI asks for one, with the login of',
         `docker login ${mirror.host} and without the certificate; for that it has to trust the CA by the machine’s trust store.`,
         ...(paths.ca === undefined ? [] : trustStoreLines(paths.ca)),
       ],

@@ -85,7 +85,7 @@ export function federatedKit(
         'A job that goes on for longer than its JWT lives, some minutes with GitHub, logs in again before it pulls.',
         ...explicitLines(mirror),
       ],
-      fallback: ['A name that begins with the mirror’s has no way around it.'],
+      fallback: ['The pull fails. Nothing else is asked for a name that begins with the mirror’s.'],
     },
   };
 }
@@ -112,14 +112,14 @@ export function tokenKit(
       ...job.trust.files,
     ],
     notes: {
-      merge: ['Take the login into the jobs that pull.', ...job.keep, ...job.trust.lines],
+      merge: ['Add the login to the jobs that pull.', ...job.keep, ...job.trust.lines],
       reload: ['nothing; set another token before this one ends'],
       check: ['run a job', explicitAuditLine(`service:${name}`)],
       notReached: [
-        'Who may read the token is the account, whatever project they build; with a federation each project is itself.',
+        'Whoever can read the token acts as the account, in any project; with a federation each project has its own subject.',
         ...explicitLines(mirror),
       ],
-      fallback: ['A name that begins with the mirror’s has no way around it.'],
+      fallback: ['The pull fails. Nothing else is asked for a name that begins with the mirror’s.'],
     },
   };
 }

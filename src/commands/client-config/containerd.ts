@@ -47,7 +47,7 @@ export function containerdKit({ mirror, name, strict }: KitRequest): ClientKit {
         'BuildKit and dockerd on the same machine: they have files of their own.',
       ],
       fallback: strict
-        ? ['The mirror alone is asked: where it refuses or fails, the pull fails.', PUSH]
+        ? ['The mirror alone is asked: if it refuses or fails, the pull fails.', PUSH]
         : [
             'When the mirror refuses or fails, containerd asks the registry itself. --strict closes that;',
             `else block ${HUB_HOSTS} for this machine.`,

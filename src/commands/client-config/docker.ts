@@ -13,10 +13,10 @@ export function dockerKit({ mirror, name }: KitRequest, account: KitAccount): Cl
       explicitAuditLine(subjectOf(name, account)),
     ],
     notReached: [
-      'docker pull alpine, without the mirror’s name: docker never shows a mirror this login. For that, give the machine a',
+      'docker pull alpine, without the mirror’s name: docker never sends this login to a mirror. For that, give the machine a',
       'certificate: hubgate client-config dockerd --for NODE',
     ],
-    fallback: ['A name that begins with the mirror’s has no way around it: what is refused is not pulled.'],
+    fallback: ['The pull fails. Nothing else is asked for a name that begins with the mirror’s.'],
   };
   const files = [...loginFiles({ mirror, name }, account), ...caFile(mirror, certsOf(mirror))];
   return { credential: credentialOf(account), subject: subjectOf(name, account), files, notes };
@@ -37,7 +37,7 @@ export function craneKit({ mirror, name }: KitRequest, account: KitAccount): Cli
       reload:
         mirror.ca === undefined
           ? ['nothing']
-          : ['The CA belongs into the machine’s trust store, or into SSL_CERT_FILE:', ...trustStoreLines(ca)],
+          : ['Put the CA into the machine’s trust store, or into SSL_CERT_FILE:', ...trustStoreLines(ca)],
       check: [
         ...(account === 'person'
           ? [`crane auth login ${mirror.host} -u ${name} --password-stdin   prints logged in`]
@@ -46,7 +46,7 @@ export function craneKit({ mirror, name }: KitRequest, account: KitAccount): Cli
         explicitAuditLine(subjectOf(name, account)),
       ],
       notReached: ['Names without the mirror’s: crane knows no mirrors, and asks the registry itself.'],
-      fallback: ['A name that begins with the mirror’s has no way around it.'],
+      fallback: ['The pull fails. Nothing else is asked for a name that begins with the mirror’s.'],
     },
   };
 }

@@ -39,13 +39,14 @@ export function dockerdKit({ mirror, name, strict }: KitRequest): ClientKit | Ki
         auditLine(`cert:${name}`),
       ],
       notReached: [
-        'The containerd store before docker 28: it shows a mirror no certificate.',
+        'The containerd store before docker 28: it presents no certificate to a mirror.',
         'Builders of docker buildx create: they are BuildKits of their own, see hubgate client-config buildkit.',
         'The classic store for any registry but docker.io, and docker push.',
         'docker manifest inspect alpine, docker buildx imagetools inspect alpine, docker search: these ask Docker Hub itself.',
         `By the mirror’s name the first two ask the mirror: docker manifest inspect ${mirror.host}/library/alpine`,
-        `Names that begin with ${mirror.host}/ go by docker login ${mirror.host}, if there is one. Without it the classic store`,
-        'shows the certificate for them, and the containerd store shows nothing.',
+        `Names that begin with ${mirror.host}/ use docker login ${mirror.host}, if there is one. Without it the classic store`,
+        'presents the certificate for them, and the containerd store nothing.',
+        'A mirror on a loopback address: dockerd reads no certificate for it, and the mirror sees anonymous.',
       ],
       fallback: fallbackLines(strict),
     },
@@ -55,7 +56,7 @@ export function dockerdKit({ mirror, name, strict }: KitRequest): ClientKit | Ki
 function trustLines(ca: string | undefined): string[] {
   if (ca === undefined) return [];
   return [
-    'With the containerd store the CA belongs into the machine’s trust store too; then systemctl restart docker.',
+    'With the containerd store, put the CA into the machine’s trust store too; then systemctl restart docker.',
     ...trustStoreLines(ca),
   ];
 }

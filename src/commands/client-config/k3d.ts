@@ -40,7 +40,7 @@ export function k3dKit({ mirror, name, strict }: KitRequest): ClientKit {
         ownNameLine(mirror),
       ],
       fallback: strict
-        ? ['The mirror alone is asked: where it refuses or fails, the pull fails.']
+        ? ['The mirror alone is asked: if it refuses or fails, the pull fails.']
         : [
             'When the mirror refuses or fails, containerd asks the registry itself. --strict closes that;',
             `else block ${HUB_HOSTS} for this machine.`,

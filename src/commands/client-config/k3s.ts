@@ -60,11 +60,11 @@ function kitOf(
       notReached: [
         ownNameLine(mirror),
         'A login of the pod (imagePullSecrets) for docker.io goes to the mirror too, where the certificate counts and not the login.',
-        'Images that the node brought along (agent/images): nobody pulls them.',
+        'Images that are on the node already (agent/images): nobody pulls them.',
       ],
       fallback: strict
         ? [
-            'The mirror alone is asked: where it refuses or fails, the pull fails. This needs a release of January 2024 or later',
+            'The mirror alone is asked: if it refuses or fails, the pull fails. This needs a release of January 2024 or later',
             '(v1.29.1, v1.28.6, v1.27.10, v1.26.13).',
           ]
         : [

@@ -51,7 +51,7 @@ export function kindKit(asked: KitRequest): ClientKit {
         `Names that begin with ${mirror.host}/: they go by the login of the pod, and without one by nothing.`,
       ],
       fallback: strict
-        ? ['The mirror alone is asked: where it refuses or fails, the pull fails.']
+        ? ['The mirror alone is asked: if it refuses or fails, the pull fails.']
         : [
             'When the mirror refuses or fails, containerd asks the registry itself. --strict closes that;',
             `else block ${HUB_HOSTS} for this machine.`,

@@ -46,7 +46,7 @@ export function kubernetesKit({ mirror, name }: KitRequest): ClientKit {
         `Images that are named without ${host}/, those of charts and operators among them: the nodes pull them, with or`,
         'without a mirror. For these: hubgate client-config containerd --for NODE',
       ],
-      fallback: ['A name that begins with the mirror’s has no way around it: what is refused is not pulled.'],
+      fallback: ['The pull fails. Nothing else is asked for a name that begins with the mirror’s.'],
     },
   };
 }

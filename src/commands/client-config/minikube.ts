@@ -23,7 +23,7 @@ export function minikubeKit(asked: KitRequest): ClientKit {
     ]),
     notes: {
       merge: [
-        'The files belong into the directory of minikube, ~/.minikube or $MINIKUBE_HOME/.minikube: cp -a .minikube ~/',
+        'Copy the files into the directory of minikube, ~/.minikube or $MINIKUBE_HOME/.minikube: cp -a .minikube ~/',
       ],
       reload: [
         'minikube start --container-runtime=containerd',

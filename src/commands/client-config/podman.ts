@@ -12,7 +12,7 @@ export function podmanKit({ mirror, name, strict }: KitRequest): ClientKit {
     notes: {
       merge: [
         'A [[registry]] of the same prefix in another file of registries.conf.d that sorts later wins: remove it.',
-        'Where "alpine" alone is to mean docker.io/library/alpine and does not yet, in registries.conf:',
+        'If "alpine" alone should mean docker.io/library/alpine and does not yet, in registries.conf:',
         '  unqualified-search-registries = ["docker.io"]',
       ],
       reload: ['podman, buildah: nothing. CRI-O: systemctl reload crio'],
@@ -35,7 +35,7 @@ export function podmanKit({ mirror, name, strict }: KitRequest): ClientKit {
 }
 
 export function fallbackLines(strict: boolean): string[] {
-  if (strict) return ['The mirror alone is asked: where it refuses or fails, the pull fails.'];
+  if (strict) return ['The mirror alone is asked: if it refuses or fails, the pull fails.'];
   return [
     'When the mirror refuses a manifest or fails, the registry itself is asked. --strict closes that;',
     `else block ${HUB_HOSTS} for this machine.`,

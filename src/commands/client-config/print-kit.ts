@@ -20,15 +20,15 @@ interface PrintOptions {
 }
 
 const HEADINGS: Readonly<Record<keyof Notes, string>> = {
-  merge: 'Put together by hand',
+  merge: 'Edit by hand',
   reload: 'Reload',
   check: 'Check',
   notReached: 'Not reached',
-  fallback: 'The way around',
+  fallback: 'When the mirror refuses',
 };
 
 const INSTALL_HEADING =
-  'Put in place; a file that is there is kept, and called FAILED if its contents are others';
+  'Copy the files to the machine; one that exists already is kept, and FAILED is printed if its content differs';
 
 const NOT_MADE = 'made and written with --out DIRECTORY; --show-secrets makes and prints it';
 const NOT_SHOWN = 'secret: it is written, and not shown';

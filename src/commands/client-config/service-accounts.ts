@@ -134,7 +134,7 @@ function notes(mirror: KitMirror, federation: ClusterFederation, subject: string
       'kubelet reads one file and one directory: where it has others, add the provider to that file, and put the script',
       'into that directory.',
       `/etc/containerd/config.toml has to name ${HOSTS} as its config_path.`,
-      'A hosts.toml that is there already must become this one: a registry in it beside the mirror gets the tokens of pods.',
+      'Replace a hosts.toml that exists already by this one: a registry in it beside the mirror gets the tokens of pods.',
     ],
     reload: [
       `kubectl apply -f ${RBAC}   once`,
@@ -152,7 +152,7 @@ function notes(mirror: KitMirror, federation: ClusterFederation, subject: string
       'A pod with imagePullSecrets for the same registry: kubelet tries those too.',
     ],
     fallback: [
-      'The mirror alone is asked: where it refuses or fails, the pull fails, and no token leaves for Docker Hub.',
+      'The mirror alone is asked: if it refuses or fails, the pull fails, and no token leaves for Docker Hub.',
       `Block ${HUB_HOSTS} for the nodes, so that no file decides about it.`,
     ],
   };

@@ -17,11 +17,11 @@ export function skopeoKit({ mirror, name, strict }: KitRequest): ClientKit {
       check: [
         curlLine(mirror, certificatePaths(mirror, directory)),
         'skopeo inspect --no-tags docker://docker.io/library/alpine   by way of the mirror',
-        `skopeo inspect docker://${host}/docker.io/library/alpine   the mirror by its own name, which has no way around`,
+        `skopeo inspect docker://${host}/docker.io/library/alpine   the mirror by its own name`,
         auditLine(`cert:${name}`),
       ],
       notReached: [
-        'Users who may not read the key. A person goes by a login, and by the mirror’s own name:',
+        'Users who may not read the key. A person uses a login, and the mirror’s own name:',
         `  skopeo login ${host} -u NAME`,
         `  skopeo copy docker://${host}/docker.io/library/alpine oci:alpine`,
         '--src-creds and logins of docker.io: they are never sent to a mirror.',

@@ -33,7 +33,7 @@ export function talosKit(asked: KitRequest): ClientKit {
         'A Talos that boots for the first time, before it has its configuration.',
       ],
       fallback: strict
-        ? ['The mirror alone is asked: where it refuses or fails, the pull fails.']
+        ? ['The mirror alone is asked: if it refuses or fails, the pull fails.']
         : [
             'When the mirror refuses or fails, Talos asks the registry itself. --strict closes that;',
             `else block ${HUB_HOSTS} for this machine.`,

@@ -117,7 +117,7 @@ export class Account implements Disposable {
     if (before === verdict || before === 'none') return;
     if (verdict === 'refused') {
       this.#isRefusalLogged = true;
-      log.error(place, 'the upstream refuses the credential; what is cached goes on being served');
+      log.error(place, 'the upstream refuses the credential; what is cached is still served');
     } else if (this.#isRefusalLogged) {
       this.#isRefusalLogged = false;
       // A new session has no refusals, because content that was refused a moment ago may be allowed now.

@@ -199,7 +199,7 @@ const FAULTS: readonly [
       return () => hub.restart();
     },
     'upstreams',
-    /^upstream docker\.io cannot be reached: 127\.0\.0\.1:\d+: ECONNREFUSED; see to the network/,
+    /^upstream docker\.io cannot be reached: 127\.0\.0\.1:\d+: ECONNREFUSED; check the network/,
   ],
   [
     'the credential is refused',

@@ -147,7 +147,7 @@ test('HEAD stays HEAD: no manifest and no blob is moved, and no quota is used', 
   assert.equal(hub.remaining, 100);
 });
 
-test('invariant 15: with the upstream gone, what is cached goes on being served, also after a restart', async () => {
+test('invariant 15: with the upstream gone, what is cached is still served, also after a restart', async () => {
   await core.ask('library/alpine/manifests/3.20');
   await core.blob(`library/alpine/blobs/${layerOf(alpine)}`);
   await hub.stop();

@@ -58,7 +58,7 @@ async function adminListener({ config, auth }: ExaminedServer): Promise<Finding[
   const { host } = admin;
   if (host === undefined || !isLoopback(host.includes(':') ? `[${host}]` : host)) {
     const mend =
-      'bind it to 127.0.0.1, or see to it that only Prometheus can reach it: it is plain HTTP, and asks for no login';
+      'bind it to 127.0.0.1, or let only Prometheus reach it: it is plain HTTP, and asks for no login';
     return [wrong(where, `listens on ${host ?? 'every address'}, where others can reach it`, mend)];
   }
   if (auth === undefined || admin.port === 0) return [];

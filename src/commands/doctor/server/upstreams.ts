@@ -115,7 +115,7 @@ async function checkCore(url: URL): Promise<Looked> {
 
 function checkReachability({ host, trouble }: Examined, proxy: string): Finding[] {
   if (trouble === null) return [];
-  const mend = `${fixFor(host, trouble, proxy)}; what is cached goes on being served`;
+  const mend = `${fixFor(host, trouble, proxy)}; what is cached is still served`;
   return [wrong(`upstream ${host}`, `cannot be reached: ${trouble}`, mend)];
 }
 
@@ -123,10 +123,10 @@ function checkReachability({ host, trouble }: Examined, proxy: string): Finding[
 function fixFor(host: string, trouble: string, proxy: string): string {
   if (trouble.includes('certificate'))
     return `if it is right, put the certificate of its authority into a file, and name that in upstreams.${host}.ca, or in egress.ca if a proxy inspects TLS`;
-  if (trouble.includes('the proxy ')) return 'see to that proxy, to the section egress and to HTTPS_PROXY';
-  if (trouble.includes(`upstreams.${host}.`)) return `see to that key, or to upstreams.${host}.url`;
-  const ways = proxy === '' ? '' : `, to the proxy ${proxy}`;
-  return `see to the network, its DNS and its firewall${ways}, or to upstreams.${host}.url`;
+  if (trouble.includes('the proxy ')) return 'check that proxy, the section egress and HTTPS_PROXY';
+  if (trouble.includes(`upstreams.${host}.`)) return `check that key, or upstreams.${host}.url`;
+  const ways = proxy === '' ? '' : `, the proxy ${proxy}`;
+  return `check the network, its DNS and its firewall${ways}, or upstreams.${host}.url`;
 }
 
 /** The credential of an upstream, or those of its accounts, each as people call it. */
@@ -165,7 +165,7 @@ function checkQuota({ host, quota, hasCredential }: Examined): Finding[] {
   const hours = Math.round(quota.window / 360) / 10;
   const what = `has ${quota.remaining} of ${quota.limit} pulls left in ${hours} h${quota.source === undefined ? '' : `, for ${quota.source}`}`;
   const mend = hasCredential
-    ? 'wait, or take an account with a larger quota; what is cached goes on being served'
+    ? 'wait, or take an account with a larger quota; what is cached is still served'
     : `give upstreams.${host} a username and a passwordFile: this is the quota of whoever has no account`;
   return [wrong(`upstream ${host}`, what, mend)];
 }
