@@ -98,7 +98,7 @@ function federatedIn({ who: to }: SubjectEntry, groups: PolicyData['groups']): s
 
 function isFederated(who: string): boolean {
   const written = splitSubject(who);
-  return written !== undefined && SUBJECT_KINDS[written.kind] === 'federated';
+  return written !== undefined && SUBJECT_KINDS[written.kind].naming === 'federated';
 }
 
 /**

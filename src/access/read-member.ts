@@ -25,7 +25,7 @@ export function readMember(
       `"${text}" is a group, and a group cannot hold a group; list both in the rule's "to"`,
     );
   const { kind, name: value } = splitSubject(text) ?? { kind: 'user', name: text };
-  switch (SUBJECT_KINDS[kind]) {
+  switch (SUBJECT_KINDS[kind].naming) {
     case 'federated': {
       const why = value === '' ? 'it names nobody' : whyNoFederatedPattern(value, forms);
       return why === undefined ? [text] : reportFault(parts, path, `"${text}": ${why}`);

@@ -5,8 +5,8 @@ import {
   formatGroup,
   formatSubject,
   groupNameOf,
+  isFederated,
   nameOf,
-  SUBJECT_KINDS,
   type Subject,
   splitSubject,
 } from './subject.ts';
@@ -86,13 +86,12 @@ function compileOne(text: string, forms: SubjectForms): SubjectPattern {
   if (group !== undefined) return compileGroup(group, [], forms);
   if (text === 'anonymous') return { text, key: text, matches: ({ kind }) => kind === 'anonymous' };
   const written = splitSubject(text);
-  if (written === undefined || SUBJECT_KINDS[written.kind] === 'account')
+  if (written === undefined || nameOf(written) !== undefined)
     return { text, key: text, matches: (subject) => nameOf(subject) === text };
   const { kind, name } = written;
   const pattern = compilePattern(name);
-  const isFederated = SUBJECT_KINDS[kind] === 'federated';
-  const federated = isFederated ? compileFederated(name, forms) : undefined;
-  if (isFederated && federated === undefined)
+  const federated = isFederated(written) ? compileFederated(name, forms) : undefined;
+  if (isFederated(written) && federated === undefined)
     throw new Error(`"${text}" does not fit how the subjects of that federation are written`);
   return {
     text,

@@ -1,20 +1,31 @@
-/**
- * The kinds of subjects, and how a policy names the subjects of each kind:
- *
- * - `account`: by the name alone. These kinds share one namespace, and `${user}` stands for the name.
- * - `pattern`: by the kind, a colon and a pattern of names.
- * - `federated`: in the same way, but the pattern must fit the subjects of a configured federation.
- *
- * More than the names depends on the kind: only a `user` has groups of a directory and remembered logins.
- */
+/** What depends on the kind of a subject. */
+interface KindOfSubject {
+  /**
+   * How a policy names the subjects of the kind:
+   *
+   * - `account`: by the name alone. These kinds share one namespace, and `${user}` stands for the name.
+   * - `pattern`: by the kind, a colon and a pattern of names.
+   * - `federated`: in the same way, but the pattern must fit the subjects of a configured federation.
+   */
+  readonly naming: 'account' | 'pattern' | 'federated';
+  /** True if a directory can say the groups of such a subject. */
+  readonly hasDirectoryGroups: boolean;
+  /** True if a client may renew the login of such a subject without its password. */
+  readonly canBeRemembered: boolean;
+}
+
+/** The kinds of subjects. */
 export const SUBJECT_KINDS = {
-  user: 'account',
-  service: 'account',
-  cert: 'pattern',
-  oidc: 'federated',
-} as const;
+  user: { naming: 'account', hasDirectoryGroups: true, canBeRemembered: true },
+  service: { naming: 'account', hasDirectoryGroups: false, canBeRemembered: false },
+  cert: { naming: 'pattern', hasDirectoryGroups: false, canBeRemembered: false },
+  oidc: { naming: 'federated', hasDirectoryGroups: false, canBeRemembered: false },
+} as const satisfies Readonly<Record<string, KindOfSubject>>;
 
 type SubjectKind = keyof typeof SUBJECT_KINDS;
+
+/** A subject that has a name. */
+export type NamedSubject = Subject & { readonly kind: SubjectKind };
 
 /**
  * The subject of a request, as policy, tokens and the audit log name it: `user:alice`, `cert:node-7`,
@@ -40,7 +51,7 @@ export function parseSubject(text: string): Subject | undefined {
  * Splits a text that begins with a kind of subject. The rest is a name or a pattern of names, and may be
  * empty.
  */
-export function splitSubject(text: string): (Subject & { readonly kind: SubjectKind }) | undefined {
+export function splitSubject(text: string): NamedSubject | undefined {
   const colon = text.indexOf(':');
   const kind = text.slice(0, Math.max(colon, 0));
   return isKind(kind) ? { kind, name: text.slice(colon + 1) } : undefined;
@@ -73,7 +84,28 @@ export function readSubject(text: string): Subject | undefined {
 
 /** Returns the name that `${user}` stands for. Only accounts have one. */
 export function nameOf(subject: Subject): string | undefined {
-  return subject.kind !== 'anonymous' && SUBJECT_KINDS[subject.kind] === 'account' ? subject.name : undefined;
+  return subject.kind !== 'anonymous' && SUBJECT_KINDS[subject.kind].naming === 'account'
+    ? subject.name
+    : undefined;
+}
+
+/** Returns the subjects that a name alone can mean, one of each kind. */
+export function accountsNamed(name: string): readonly Subject[] {
+  return Object.keys(SUBJECT_KINDS)
+    .filter(isKind)
+    .flatMap((kind) => (SUBJECT_KINDS[kind].naming === 'account' ? [{ kind, name }] : []));
+}
+
+export function hasDirectoryGroups(subject: Subject): subject is NamedSubject {
+  return subject.kind !== 'anonymous' && SUBJECT_KINDS[subject.kind].hasDirectoryGroups;
+}
+
+export function canBeRemembered(subject: Subject): subject is NamedSubject {
+  return subject.kind !== 'anonymous' && SUBJECT_KINDS[subject.kind].canBeRemembered;
+}
+
+export function isFederated(subject: Subject): subject is NamedSubject {
+  return subject.kind !== 'anonymous' && SUBJECT_KINDS[subject.kind].naming === 'federated';
 }
 
 /**

@@ -91,6 +91,27 @@ test('each file, identifier and setting that says which change goes where exists
   assert.deepEqual(wrong, []);
 });
 
+/** In these files such a word is no kind of subject, but a kind of step in a pattern or of a directory. */
+const OTHER_KINDS = ['access/pattern.ts', 'config/login.ts', 'auth/identity/directory/scim.ts'];
+
+test('each file that depends on a kind of subject by its name is in the list of such files', () => {
+  const page = readFileSync(path.join(ROOT, 'CONTRIBUTING.md'), 'utf8');
+  const [, rest = ''] = page.split('\n### A kind of subject\n');
+  const [list = ''] = rest.split('\n### ');
+  const depending = globSync('src/**/*.ts', { cwd: ROOT }).filter(
+    (file) =>
+      !OTHER_KINDS.some((other) => file === `src/${other}`) &&
+      /\bkind(?:: | [!=]== )'(?:user|service|cert|oidc)'/.test(
+        readFileSync(path.join(ROOT, file), 'utf8').replace(/^ *(?:\/?\*|\/\/).*$/gm, ''),
+      ),
+  );
+  assert.ok(depending.length > 3, `${depending.length} files were found`);
+  assert.deepEqual(
+    depending.filter((file) => !list.includes(`\`${file}\``)),
+    [],
+  );
+});
+
 test('each path of the source, the tests and the tools on the pages for developers exists', () => {
   for (const page of ['CONTRIBUTING.md', 'docs/architecture.md']) {
     const text = readFileSync(path.join(ROOT, page), 'utf8');

@@ -4,7 +4,7 @@
  * moment of the change.
  */
 
-import { formatSubject } from '../../access/subject.ts';
+import { accountsNamed, formatSubject } from '../../access/subject.ts';
 import { type Fault, FaultsError } from '../../platform/fault.ts';
 import { ABSENT, stateOfFile } from '../../platform/watched-files.ts';
 import { hashPassword, type PasswordParameters, passwordCredential } from '../identity/password.ts';
@@ -102,6 +102,6 @@ async function removeCredentials(stores: UserStores, name: string): Promise<void
 
 /** Returns the ids of a user's or service's credentials among those that are in force. */
 export function credentialsOfUser(name: string, subjects: ReadonlyMap<string, string>): readonly string[] {
-  const own = (['user', 'service'] as const).map((kind) => formatSubject({ kind, name }));
+  const own = accountsNamed(name).map(formatSubject);
   return [...subjects].flatMap(([id, subject]) => (own.includes(subject) ? [id] : []));
 }

@@ -14,7 +14,7 @@ import { FEDERATED_NAME, type FederatedLogin } from './federation/federated-logi
 import { passwordCredential } from './password.ts';
 import { isTokenSecret, parseServiceToken, type ServiceToken, tokenCredential } from './service-token.ts';
 import { byOwnerId, type CountedOwner, ownerOf } from './token-owner.ts';
-import { subjectOfUser } from './user-subject.ts';
+import { subjectOfPerson, subjectOfUser } from './user-subject.ts';
 import type { Users } from './users-file.ts';
 
 export type Verdict =
@@ -135,7 +135,7 @@ function directories(
       const { offline = 0 } = logins.find(({ name }) => name === person.login) ?? {};
       return {
         kind: 'authenticated',
-        subject: { kind: 'user', name: person.name },
+        subject: subjectOfPerson(person.name),
         credential: personCredential(person),
         until: person.confirmedAt + offline,
       };

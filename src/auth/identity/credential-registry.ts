@@ -1,6 +1,6 @@
 import { directoryGroupsIn, formatDirectoryGroup } from '../../access/directory-group.ts';
 import type { Policy } from '../../access/policy.ts';
-import { ANONYMOUS, formatSubject, type Subject } from '../../access/subject.ts';
+import { ANONYMOUS, formatSubject, hasDirectoryGroups, type Subject } from '../../access/subject.ts';
 import type { Federation } from '../../config/federation.ts';
 import type { DirectoryLogin } from '../../config/login.ts';
 import type { Clock } from '../../platform/clock.ts';
@@ -19,7 +19,7 @@ import { FEDERATED_NAME, federationCredential } from './federation/federated-log
 import { passwordCredential } from './password.ts';
 import { loginCredential, tokenCredential } from './service-token.ts';
 import { byOwnerId, type CountedOwner, ownerOf, type TokenOwners } from './token-owner.ts';
-import { subjectOfUser } from './user-subject.ts';
+import { subjectOfPerson, subjectOfUser } from './user-subject.ts';
 import type { User, Users } from './users-file.ts';
 import type { WatchedUsers } from './users-watcher.ts';
 
@@ -94,7 +94,7 @@ export async function openCredentialRegistry(
     changed: () => live.changed(),
     refresh,
     groupsOf: (subject) => {
-      const person = subject.kind === 'user' ? groups.get(subject.name) : undefined;
+      const person = hasDirectoryGroups(subject) ? groups.get(subject.name) : undefined;
       return person === undefined || person.until <= clock() ? NO_GROUPS : person.groups;
     },
     [Symbol.dispose]: () => {
@@ -165,7 +165,7 @@ function passwordEntry(user: User): RegisteredCredential[] {
 }
 
 function loginEntry({ id, user, expiresAt }: StoredLogin): RegisteredCredential {
-  return [loginCredential(id), { subject: formatSubject({ kind: 'user', name: user }), until: expiresAt }];
+  return [loginCredential(id), { subject: formatSubject(subjectOfPerson(user)), until: expiresAt }];
 }
 
 function tokenEntry(
@@ -189,7 +189,7 @@ function tokenEntry(
 }
 
 function personEntry(person: CountedPerson): RegisteredCredential {
-  const subject = formatSubject({ kind: 'user', name: person.name });
+  const subject = formatSubject(subjectOfPerson(person.name));
   return [personCredential(person), { subject, until: person.until }];
 }
 

@@ -6,6 +6,7 @@ import type { CreatedSession } from '../../protocol/account-api.ts';
 import { REMEMBERED_LOGINS, SESSIONS } from '../limits.ts';
 import type { AuthState, StoredSession } from '../state/auth-state.ts';
 import type { CredentialRegistry } from './credential-registry.ts';
+import { subjectOfPerson } from './user-subject.ts';
 
 /** Somebody who has just proved who they are. */
 export interface ProvedUser {
@@ -38,7 +39,7 @@ export function createSessions({ state, credentials, clock }: SessionsOptions): 
   /** A person of a directory counts only as long as the directory confirms the person. */
   const isInForce = ({ user, credential }: Pick<StoredSession, 'user' | 'credential'>) => {
     const { subject, until = Number.POSITIVE_INFINITY } = credentials.current.inForce[credential] ?? {};
-    return subject === formatSubject({ kind: 'user', name: user }) && until > clock();
+    return subject === formatSubject(subjectOfPerson(user)) && until > clock();
   };
 
   /** Nothing that was made while the clock was ahead may live too long. */

@@ -1,7 +1,7 @@
 import type { Subject } from '../../access/subject.ts';
 import type { StoredToken } from '../state/auth-state.ts';
 import { type CountedPeople, type CountedPerson, isOfPerson, ownerIdOf } from './directory/counted-people.ts';
-import { subjectOfUser } from './user-subject.ts';
+import { subjectOfPerson, subjectOfUser } from './user-subject.ts';
 import type { User, Users } from './users-file.ts';
 
 /** The subjects that can own a token. */
@@ -29,7 +29,7 @@ export function byOwnerId(people: CountedPeople = new Map()): TokenOwners['peopl
 export function ownerOf(token: StoredToken, { users, people }: TokenOwners): CountedOwner | undefined {
   if (isOfPerson(token)) {
     const person = people.get(token.ownerId ?? '');
-    return person && { subject: { kind: 'user', name: person.name }, name: person.name, until: person.until };
+    return person && { subject: subjectOfPerson(person.name), name: person.name, until: person.until };
   }
   const user = userOf(token, users);
   if (user === undefined || user.isDisabled) return undefined;

@@ -1,6 +1,7 @@
 import type { Context } from 'koa';
 import { ANONYMOUS, formatSubject } from '../../access/subject.ts';
 import { type AccountDecision, AUDIT_HEADER, formatAccountDecision } from '../../protocol/account-audit.ts';
+import { subjectOfPerson } from '../identity/user-subject.ts';
 
 /** A decision about a user of the account page. */
 interface UserDecision extends Omit<AccountDecision, 'subject' | 'decision' | 'login'> {
@@ -15,7 +16,7 @@ export function auditUser(
   context: Context,
   { user, login = null, isRefused = false, ...decision }: UserDecision,
 ): void {
-  const subject = formatSubject({ kind: 'user', name: user });
+  const subject = formatSubject(subjectOfPerson(user));
   audit(context, {
     ...{ ...decision, subject, decision: isRefused ? 'deny' : 'allow' },
     ...(login !== null && { login }),

@@ -1,3 +1,4 @@
+import { canBeRemembered } from '../../access/subject.ts';
 import type { Clock } from '../../platform/clock.ts';
 import type { ObservableValue } from '../../platform/observable-value.ts';
 import type { Verdict } from '../identity/authenticate.ts';
@@ -48,7 +49,7 @@ export function createRefreshTokens({ users, state, clock, lifetime }: RefreshOp
   };
   return {
     async give({ subject, credential }, client) {
-      if (lifetime === undefined || subject.kind !== 'user') return undefined;
+      if (lifetime === undefined || !canBeRemembered(subject)) return undefined;
       if (passwordCredentialOf(users.current.get(subject.name)) !== credential) return undefined;
       await makeRoom(state, subject.name, clock());
       const { id, secret } = makeServiceToken();

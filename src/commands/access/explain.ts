@@ -3,7 +3,7 @@ import { type Explanation, explain } from '../../access/explain.ts';
 import { whyNoFederatedSubject } from '../../access/federated-pattern.ts';
 import type { AccessQuestion, Condition, Policy } from '../../access/policy.ts';
 import type { RuleData } from '../../access/policy-data.ts';
-import { formatSubject, readSubject } from '../../access/subject.ts';
+import { formatSubject, hasDirectoryGroups, isFederated, readSubject } from '../../access/subject.ts';
 import type { Environment } from '../../config/environment.ts';
 import { type HomePaths, pathsIn } from '../../config/home.ts';
 import { hostedNames } from '../../config/hosted.ts';
@@ -63,7 +63,7 @@ export async function explainAccess(
   const groups = [...new Set([...people.of(question.subject), ...given])];
   const explanation = explain(policy, { ...question, groups });
   const found = await findKnown(question, question.subject, config, paths);
-  const isPerson = question.subject.kind === 'user' && people.names.has(question.subject.name);
+  const isPerson = hasDirectoryGroups(question.subject) && people.names.has(question.subject.name);
   const known = isPerson ? { ...found, user: true } : found;
   const used = await usedOf(explanation.limits, question, paths);
   const asksPrivate = options.private ?? false;
@@ -87,7 +87,7 @@ function readGroups(
 
 /** Refuses a subject that no login can have, because an explanation would suggest that somebody has it. */
 function whyNobody({ subject }: AccessQuestion, { data }: Policy): string | undefined {
-  return subject.kind === 'oidc' ? whyNoFederatedSubject(subject.name, data.federations) : undefined;
+  return isFederated(subject) ? whyNoFederatedSubject(subject.name, data.federations) : undefined;
 }
 
 function readQuestion(

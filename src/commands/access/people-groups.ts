@@ -1,7 +1,7 @@
 /** The people of directories, for questions about the policy: who has which of the groups that it names. */
 import { directoryGroupsIn, formatDirectoryGroup } from '../../access/directory-group.ts';
 import type { Policy } from '../../access/policy.ts';
-import type { Subject } from '../../access/subject.ts';
+import { hasDirectoryGroups, type Subject } from '../../access/subject.ts';
 import { knownPeople } from '../../auth/admin/people.ts';
 import type { Config } from '../../config/config.ts';
 import type { Environment } from '../../config/environment.ts';
@@ -35,7 +35,7 @@ export async function readPeopleGroups(
   return {
     named,
     names: new Set(groups.keys()),
-    of: (subject) => (subject.kind === 'user' ? (groups.get(subject.name) ?? []) : []),
+    of: (subject) => (hasDirectoryGroups(subject) ? (groups.get(subject.name) ?? []) : []),
     membersOf: (group) => [...groups].flatMap(([name, all]) => (all.includes(group) ? [name] : [])),
   };
 }

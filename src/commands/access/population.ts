@@ -12,6 +12,7 @@ import {
   parseSubject,
   type Subject,
 } from '../../access/subject.ts';
+import { subjectOfPerson, subjectOfUser } from '../../auth/identity/user-subject.ts';
 import type { User } from '../../auth/identity/users-file.ts';
 import { addressIn } from '../../platform/network.ts';
 import { parseTag } from '../../registry/reference.ts';
@@ -46,8 +47,8 @@ export function everythingKnown({ policies, users, people, pulls, repositories }
   for (const subject of [
     ANONYMOUS,
     ANYBODY_ELSE,
-    ...[...users].map(({ name, isService }): Subject => ({ kind: isService ? 'service' : 'user', name })),
-    ...[...people.names].map((name): Subject => ({ kind: 'user', name })),
+    ...[...users].map(subjectOfUser),
+    ...[...people.names].map(subjectOfPerson),
     ...pulls.map(({ subject }) => subject),
   ])
     subjects.set(formatSubject(subject), subject);

@@ -1,5 +1,6 @@
 import { type AccessQuestion, decide, type Policy } from '../../access/policy.ts';
 import { formatSubject, nameOf, readSubject, type Subject } from '../../access/subject.ts';
+import { subjectOfUser } from '../../auth/identity/user-subject.ts';
 import type { Users } from '../../auth/identity/users-file.ts';
 import { systemClock } from '../../platform/clock.ts';
 import type { Tag } from '../../registry/reference.ts';
@@ -47,5 +48,5 @@ function accountOf(text: string, users: Users): Subject | string {
   const user = users.get(name);
   if (user === undefined) return `--as "${text}": nobody in users.yaml is called so`;
   if (user.isDisabled) return `--as "${text}": disabled in users.yaml`;
-  return { kind: user.isService ? 'service' : 'user', name };
+  return subjectOfUser(user);
 }

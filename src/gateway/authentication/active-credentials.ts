@@ -1,5 +1,5 @@
 import type { Principal } from '../../access/principal.ts';
-import { formatSubject, type Subject } from '../../access/subject.ts';
+import { formatSubject, hasDirectoryGroups, type Subject } from '../../access/subject.ts';
 import type { Clock } from '../../platform/clock.ts';
 import { PeerUnreachable } from '../../platform/ipc/http-client.ts';
 import { pollValue } from '../../platform/ipc/long-poll-client.ts';
@@ -38,7 +38,7 @@ export async function followActiveCredentials(
 ): Promise<ActiveCredentials> {
   const followed = await pollValue((options) => auth.credentials(options), { name: 'auth', log });
   const known = ({ credential, subject }: Principal): ActiveCredential | undefined => {
-    // For a token that was issued for a certificate: auth reports only the revoked certificates.
+    // Auth reports only the revoked certificates, so the credential of any other certificate is in force.
     if (isCertificateCredential(credential))
       return subject.kind === 'cert' && !followed.current.revokedIds.has(credential) ? {} : undefined;
     const found = followed.current.inForce.get(credential);
@@ -65,7 +65,7 @@ export async function followActiveCredentials(
       );
     },
     groupsOf(subject) {
-      if (subject.kind !== 'user') return NO_GROUPS;
+      if (!hasDirectoryGroups(subject)) return NO_GROUPS;
       const person = followed.current.people.get(subject.name);
       return person === undefined || person.until <= clock() ? NO_GROUPS : person.groups;
     },
