@@ -87,25 +87,30 @@ const KEYCHAINS = { darwin: ['osxkeychain'], win32: ['wincred'] }[process.platfo
 /** The keychain's own name of a login. It has a path, so that it is never the one that docker itself would store. */
 const keyOf = (host) => `https://${host}/hubgate`;
 
+/** The milliseconds that somebody has to type the password of the keychain. */
+const KEYCHAIN_TIMEOUT = 30_000;
+
 function askKeychain(name, verb, input) {
-  const options = { input, encoding: 'utf8', timeout: 30_000, stdio: ['pipe', 'pipe', 'ignore'] };
-  const { status, stdout } = spawnSync(`docker-credential-${name}`, [verb], options);
-  return status === 0 ? stdout : undefined;
+  // A program that waits for somebody may ignore a milder signal.
+  const ends = { timeout: KEYCHAIN_TIMEOUT, killSignal: 'SIGKILL' };
+  const options = { input, encoding: 'utf8', stdio: ['pipe', 'pipe', 'ignore'], ...ends };
+  const { status, stdout, error } = spawnSync(`docker-credential-${name}`, [verb], options);
+  return { isDone: status === 0, said: stdout ?? '', isAbsent: error?.code === 'ENOENT' };
 }
 
 function storeIn(name, host, username, secret) {
   const entry = { ServerURL: keyOf(host), Username: username, Secret: secret };
-  if (askKeychain(name, 'store', JSON.stringify(entry)) === undefined) return false;
-  return secretIn(name, host) === secret;
+  return askKeychain(name, 'store', JSON.stringify(entry)).isDone && lookIn(name, host).secret === secret;
 }
 
-function secretIn(name, host) {
-  const answer = askKeychain(name, 'get', keyOf(host));
-  try {
-    return answer === undefined ? undefined : JSON.parse(answer).Secret;
-  } catch {
-    return undefined;
-  }
+/** Returns the secret that a keychain has, or what is the matter with it. */
+function lookIn(name, host) {
+  const { isDone, said, isAbsent } = askKeychain(name, 'get', keyOf(host));
+  if (isAbsent) return { fault: `docker-credential-${name} is not there any more` };
+  if (!isDone && said.includes(NOT_FOUND)) return { fault: `it is not in the keychain (${name}) any more` };
+  const secret = isDone ? parsed(said)?.Secret : undefined;
+  if (typeof secret === 'string') return { secret };
+  return { fault: `the keychain (${name}) does not open`, isClosed: true };
 }
 
 /** Keeps a login: the secret in a keychain if there is one that works, else in the record. */
@@ -114,12 +119,17 @@ function keep(record, secret, wanted) {
   const keychain = names.find((name) => storeIn(name, record.host, record.username, secret));
   if (keychain === undefined && wanted !== undefined && wanted !== 'none')
     throw new Refused(`the keychain cannot be used: docker-credential-${wanted}`);
+  const unused = names.filter((name) => isOnPath(`docker-credential-${name}`));
+  if (keychain === undefined && unused.length > 0)
+    print(
+      `The keychain (${unused.join(', ')}) keeps nothing: it is locked, or there is none in this session.`,
+    );
   writeRecord({ ...record, keychain: keychain ?? null, ...(keychain === undefined && { secret }) });
   return keychain;
 }
 
-function secretOf({ host, keychain, secret }) {
-  return keychain === null ? secret : secretIn(keychain, host);
+function look({ host, keychain, secret }) {
+  return keychain === null ? { secret } : lookIn(keychain, host);
 }
 
 function forget({ host, keychain }) {
@@ -273,7 +283,7 @@ async function login(args) {
     ...{ host, username: given.user, isIssued: true, id: given.id },
     ...{ expires: given.expires, ...(ca && { ca }) },
   };
-  const formerSecret = former?.isIssued ? secretOf(former) : undefined;
+  const formerLogin = former && look(former);
   const keychain = keep(record, given.token, options.keychain);
   const place = keychain === undefined ? recordFile(host) : `the keychain (${keychain})`;
   print(
@@ -285,8 +295,21 @@ async function login(args) {
     print(
       `docker finds this program only on the PATH: ln -s ${__filename} /usr/local/bin/docker-credential-hubgate`,
     );
-  if (formerSecret !== undefined) await revoke(former, formerSecret).catch(() => {});
+  if (former !== undefined) await endFormer(former, formerLogin, keychain);
 }
+
+/** Takes an earlier login of this machine out of its keychain, and revokes its token. */
+async function endFormer({ keychain: before, ...former }, { secret, fault }, keychain) {
+  if (before !== null && before !== keychain) askKeychain(before, 'erase', keyOf(former.host));
+  if (!former.isIssued) return;
+  const failed = secret === undefined ? new Error(fault) : await revoke(former, secret).catch(asIs);
+  if (failed instanceof Error)
+    print(
+      `The earlier token could not be revoked (${failed.message}); revoke ${former.id} at ${tokensOf(former.host)}`,
+    );
+}
+
+const tokensOf = (host) => `https://${host}/account/tokens`;
 
 async function caOf(host, { ca, fingerprint }) {
   if (ca !== undefined) {
@@ -401,9 +424,12 @@ function get(input) {
   const { host, username, expires } = record;
   if (expires !== undefined && expires <= Date.now())
     throw new Refused(`your login at ${host} has ended; run: docker-credential-hubgate login ${host}`);
-  const secret = secretOf(record);
-  if (secret === undefined)
-    throw new Refused(`the keychain (${record.keychain}) does not give the login of ${host}; is it locked?`);
+  const { secret, fault, isClosed } = look(record);
+  if (secret === undefined) {
+    const again = `docker-credential-hubgate login ${host}`;
+    const advice = isClosed ? `unlock it, or run: ${again} --keychain none` : `run: ${again}`;
+    throw new Refused(`your login at ${host} cannot be read: ${fault}; ${advice}`);
+  }
   answer({ ServerURL: input.trim(), Username: username, Secret: secret });
 }
 
@@ -423,24 +449,27 @@ async function store(input) {
     throw new Refused('store expects ServerURL, Username and Secret');
   const host = hostIn(server);
   const former = readRecord(host);
-  const formerSecret = former?.isIssued ? secretOf(former) : undefined;
-  keep({ host, username, isIssued: false, ...(former?.ca && { ca: former.ca }) }, secret);
-  if (formerSecret !== undefined && formerSecret !== secret)
-    await revoke(former, formerSecret).catch(() => {});
+  const formerLogin = former && look(former);
+  const keychain = keep({ host, username, isIssued: false, ...(former?.ca && { ca: former.ca }) }, secret);
+  if (former !== undefined && formerLogin.secret !== secret) await endFormer(former, formerLogin, keychain);
 }
 
 /** docker calls this twice, so a login that is not there is no fault. */
 async function erase(input) {
   const record = recordOf(input);
   if (record === undefined) return;
-  const secret = record.isIssued ? secretOf(record) : undefined;
+  const { host, isIssued, id } = record;
+  const { secret, fault, isClosed } = look(record);
+  if (isClosed) {
+    const orElse = isIssued ? `, or revoke ${id} at ${tokensOf(host)}` : '';
+    throw new Refused(`${fault}, so the login is still in it: unlock it and log out again${orElse}`);
+  }
   forget(record);
-  if (!record.isIssued) return;
-  const failed =
-    secret === undefined ? new Error('the keychain is locked') : await revoke(record, secret).catch(asIs);
+  if (!isIssued) return;
+  const failed = secret === undefined ? new Error(fault) : await revoke(record, secret).catch(asIs);
   if (failed instanceof Error)
     throw new Refused(
-      `the login is deleted here, and its token could not be revoked (${failed.message}); revoke ${record.id} at https://${record.host}/account/tokens`,
+      `the login is deleted here, and its token could not be revoked (${failed.message}); revoke ${id} at ${tokensOf(host)}`,
     );
 }
 
@@ -484,9 +513,10 @@ async function main([verb, ...args]) {
   try {
     await VERBS[verb](args);
   } catch (error) {
-    // docker reads what a helper prints to its standard output.
-    const stream = verb === 'login' ? process.stderr : process.stdout;
-    stream.write(`${escaped(error.message)}\n`);
+    const text = `${escaped(error.message)}\n`;
+    // docker reads what a helper prints to its standard output. A pull and a logout show only what is on the other one.
+    if (verb !== 'login') process.stdout.write(text);
+    if (['login', 'get', 'erase'].includes(verb) && error.message !== NOT_FOUND) process.stderr.write(text);
     process.exitCode = 1;
   }
 }

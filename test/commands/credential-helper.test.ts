@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { chmod, mkdir, readFile, stat, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { test } from 'node:test';
 import packageJson from '../../package.json' with { type: 'json' };
@@ -83,15 +83,73 @@ test('a keychain that keeps nothing is not believed', async () => {
   assert.equal(JSON.parse((await laptop.call(['get'], HOST)).stdout).Secret, 's3cret');
 });
 
-test('a keychain that is locked later is named', async () => {
+test('a keychain that is locked later is named, and a logout leaves the login in it until it opens', async () => {
   await using laptop = await makeLaptop();
   await addKeychain(laptop, 'pass', 'cat > "$HOME/keychain"');
   await laptop.call(['store'], given(HOST));
-  await addKeychain(laptop, 'pass', 'exit 1');
-  await writeFile(path.join(laptop.home, 'keychain'), '');
+  // It says nothing, as that of GNOME does, which even says that it has erased the login.
+  const isLocked = '#!/bin/sh\ncase $1 in get) exit 2 ;; esac\n';
+  const program = path.join(laptop.programs, 'docker-credential-pass');
+  const opened = await readFile(program, 'utf8');
+  await writeFile(program, isLocked);
   const { code, stdout } = await laptop.call(['get'], HOST);
   assert.equal(code, 1);
-  assert.match(stdout, /the keychain \(pass\) does not give the login/);
+  assert.match(
+    stdout,
+    /cannot be read: the keychain \(pass\) does not open; unlock it, or run: .* --keychain none/,
+  );
+  const out = await laptop.call(['erase'], HOST);
+  assert.equal(out.code, 1);
+  assert.match(
+    out.stdout,
+    /^the keychain \(pass\) does not open, so the login is still in it: unlock it and log out/,
+  );
+  await writeFile(program, opened);
+  assert.equal((await laptop.call(['get'], HOST)).code, 0);
+  assert.equal((await laptop.call(['erase'], HOST)).code, 0);
+  await assert.rejects(stat(path.join(laptop.home, 'keychain')));
+});
+
+test('a keychain that keeps nothing is named where the secret is then in a file', async () => {
+  await using laptop = await makeLaptop();
+  assert.equal((await laptop.call(['store'], given(HOST))).stderr, '');
+  await addKeychain(laptop, 'secretservice', 'exit 1');
+  const { code, stderr } = await laptop.call(['store'], given(HOST));
+  assert.equal(code, 0);
+  assert.match(stderr, /^The keychain \(secretservice\) keeps nothing: it is locked/);
+});
+
+test('a login that is gone from the keychain, or whose keychain is gone, says to log in again', async () => {
+  await using laptop = await makeLaptop();
+  await addKeychain(laptop, 'pass', 'cat > "$HOME/keychain"');
+  await laptop.call(['store'], given(HOST));
+  const program = path.join(laptop.programs, 'docker-credential-pass');
+  await writeFile(program, `#!/bin/sh\necho ${NOT_FOUND}\nexit 1\n`);
+  const gone = await laptop.call(['get'], HOST);
+  assert.match(
+    gone.stdout,
+    /it is not in the keychain \(pass\) any more; run: docker-credential-hubgate login/,
+  );
+  await rm(program);
+  const absent = await laptop.call(['get'], HOST);
+  assert.match(
+    absent.stdout,
+    /docker-credential-pass is not there any more; run: docker-credential-hubgate login/,
+  );
+  assert.equal((await laptop.call(['erase'], HOST)).code, 0);
+  assert.equal((await laptop.call(['get'], HOST)).stdout, `${NOT_FOUND}\n`);
+});
+
+test('a password that another keychain keeps from now on is taken out of the earlier one', async () => {
+  await using laptop = await makeLaptop();
+  await addKeychain(laptop, 'pass', 'cat > "$HOME/keychain"');
+  await laptop.call(['store'], given(HOST));
+  const program = path.join(laptop.programs, 'docker-credential-pass');
+  const script = await readFile(program, 'utf8');
+  await writeFile(program, script.replace('store) cat > "$HOME/keychain"', 'store) exit 1'));
+  await laptop.call(['store'], given(HOST, 'another'));
+  await assert.rejects(stat(path.join(laptop.home, 'keychain')));
+  assert.equal(JSON.parse((await laptop.call(['get'], HOST)).stdout).Secret, 'another');
 });
 
 test('a login that has ended says what to do', async () => {
