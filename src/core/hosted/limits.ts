@@ -30,6 +30,11 @@ export interface UploadLimits {
   readonly diskReserve: number;
   /** The bytes of an upload between two looks at the free space of the disk. */
   readonly lookAtDiskEvery: number;
+  /**
+   * The most bytes of the quota that an upload of unknown length reserves ahead. The database of a cluster is asked
+   * once for so many.
+   */
+  readonly reserveAhead: number;
   /** The most tags of a repository. */
   readonly maxTags: number;
   /** The most manifests that refer to one subject. */
@@ -47,6 +52,7 @@ export const UPLOAD_LIMITS: UploadLimits = {
   sweepEvery: 60_000,
   diskReserve: 0.05,
   lookAtDiskEvery: 64 * 1024 * 1024,
+  reserveAhead: 64 * 1024 * 1024,
   maxTags: 100_000,
   maxReferrers: 10_000,
 };

@@ -16,19 +16,36 @@ export class Quotas {
     this.#namespaces = namespaces;
   }
 
-  /** Reserves bytes in the namespace of a repository. The caller must release them. */
-  *reserve(select: HostedSelects, repository: string, bytes: number): HostedStep<HostedRefusal | undefined> {
+  /** True if the namespace of a repository has a quota. */
+  isLimited(repository: string): boolean {
+    return namespaceOf(repository, this.#namespaces)?.quota !== undefined;
+  }
+
+  /**
+   * Reserves bytes in the namespace of a repository, and up to `ahead` more, but no more than half of what is left
+   * then. Returns the reserved number, which the caller must release.
+   */
+  *reserve(
+    select: HostedSelects,
+    repository: string,
+    bytes: number,
+    ahead: number,
+  ): HostedStep<number | HostedRefusal> {
     const namespace = namespaceOf(repository, this.#namespaces);
-    if (namespace === undefined) return undefined;
-    const refusal = yield* this.#check(select, namespace, bytes);
-    // Nothing runs between the check and this, whatever the database is.
-    if (refusal === undefined) this.#add(namespace, bytes);
-    return refusal;
+    const { quota } = namespace ?? {};
+    if (namespace === undefined || quota === undefined) return bytes;
+    const used = yield* this.#used(select, namespace);
+    // Nothing runs between the look and the end of this, whatever the database is.
+    const refusal = whyNoRoom(namespace, used, bytes);
+    if (refusal !== undefined) return refusal;
+    const reserved = bytes + Math.min(ahead, Math.floor((quota - used - bytes) / 2));
+    this.#add(namespace, reserved);
+    return reserved;
   }
 
   release(repository: string, bytes: number): void {
     const namespace = namespaceOf(repository, this.#namespaces);
-    if (namespace !== undefined) this.#add(namespace, -bytes);
+    if (namespace?.quota !== undefined) this.#add(namespace, -bytes);
   }
 
   /** Returns why the namespace of a repository cannot hold these bytes too; undefined if it can. */
@@ -42,20 +59,26 @@ export class Quotas {
     namespace: NamespaceRules,
     bytes: number,
   ): HostedStep<HostedRefusal | undefined> {
-    const { name, quota } = namespace;
-    if (quota === undefined) return undefined;
-    const stored = (yield* select.used.get(name))?.bytes ?? 0;
-    const used = stored + (this.#reserved.get(namespace) ?? 0);
-    if (used + bytes <= quota && used < quota) return undefined;
-    const why =
-      used < quota
-        ? `has no room for ${formatSize(bytes)} more: ${formatSize(used)} of ${formatSize(quota)} are used`
-        : `is used up: ${formatSize(used)} of ${formatSize(quota)}`;
-    const advice = 'delete images that nobody needs, or ask for more';
-    return refuseWrite('DENIED', `the quota of ${name}/** ${why}; ${advice}`);
+    if (namespace.quota === undefined) return undefined;
+    return whyNoRoom(namespace, yield* this.#used(select, namespace), bytes);
+  }
+
+  *#used(select: HostedSelects, namespace: NamespaceRules): HostedStep<number> {
+    const stored = (yield* select.used.get(namespace.name))?.bytes ?? 0;
+    return stored + (this.#reserved.get(namespace) ?? 0);
   }
 
   #add(namespace: NamespaceRules, bytes: number): void {
     this.#reserved.set(namespace, (this.#reserved.get(namespace) ?? 0) + bytes);
   }
+}
+
+function whyNoRoom({ name, quota }: NamespaceRules, used: number, bytes: number): HostedRefusal | undefined {
+  if (quota === undefined || (used + bytes <= quota && used < quota)) return undefined;
+  const why =
+    used < quota
+      ? `has no room for ${formatSize(bytes)} more: ${formatSize(used)} of ${formatSize(quota)} are used`
+      : `is used up: ${formatSize(used)} of ${formatSize(quota)}`;
+  const advice = 'delete images that nobody needs, or ask for more';
+  return refuseWrite('DENIED', `the quota of ${name}/** ${why}; ${advice}`);
 }

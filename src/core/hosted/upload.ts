@@ -31,8 +31,15 @@ export interface UploadOptions {
   readonly maxChunks: number;
   /** The bytes between two looks at the free space of the disk. */
   readonly lookAtDiskEvery: number;
-  /** Reserves space for bytes before they are written. Returns a refusal if there is none. */
-  readonly reserve: (bytes: number) => Promise<HostedRefusal | undefined>;
+  /**
+   * Reserves space for bytes before they are written, and for up to `ahead` more while there is plenty. Returns the
+   * reserved number, or a refusal if there is no space for `bytes`.
+   */
+  readonly reserve: (bytes: number, ahead: number) => Promise<number | HostedRefusal>;
+  /** Gives back space that was reserved ahead. */
+  readonly release: (bytes: number) => void;
+  /** The most bytes that are reserved ahead for a body of unknown length. */
+  readonly reserveAhead: number;
   /** Ends the upload after a write to the disk that failed. */
   readonly failed: () => Promise<void>;
   /** Counts bytes that have been written. */
@@ -132,8 +139,16 @@ export class Upload {
     if (why !== undefined) return why;
     this.#chunks++;
     const announced = this.#offset + (length ?? 0);
-    const refusal = (await this.#reserveTo(announced)) ?? (await this.#options.whyNoDisk(length ?? 0));
+    const refusal = (await this.#reserveTo(announced, 0)) ?? (await this.#options.whyNoDisk(length ?? 0));
     if (refusal !== undefined) return refusal;
+    try {
+      return await this.#receive(body);
+    } finally {
+      this.#releaseAhead();
+    }
+  }
+
+  async #receive(body: Readable): Promise<HostedRefusal | undefined> {
     const { lookAtDiskEvery } = this.#options;
     let look = this.#offset + lookAtDiskEvery;
     for await (const bytes of coalesceChunks(body, this.#offset, 'discard')) {
@@ -141,7 +156,8 @@ export class Upload {
       const isDue = end > look;
       if (isDue) look = end + lookAtDiskEvery;
       const full =
-        (await this.#reserveTo(end)) ?? (isDue ? await this.#options.whyNoDisk(bytes.length) : undefined);
+        (await this.#reserveTo(end, this.#offset)) ??
+        (isDue ? await this.#options.whyNoDisk(bytes.length) : undefined);
       if (full !== undefined) return full;
       const written = this.handle.writeFile(bytes);
       // Another thread writes them meanwhile.
@@ -183,12 +199,30 @@ export class Upload {
     return isWhole ? undefined : refuseWrite('SIZE_INVALID');
   }
 
-  async #reserveTo(total: number): Promise<HostedRefusal | undefined> {
-    const { maxBlob, reserve } = this.#options;
+  /**
+   * A body of unknown length reserves as many bytes ahead as have come, so that it seldom asks, and a small one
+   * takes little from the others.
+   */
+  async #reserveTo(total: number, ahead: number): Promise<HostedRefusal | undefined> {
+    const { maxBlob, reserve, reserveAhead } = this.#options;
     if (total > maxBlob) return refuseWrite('DENIED', `a blob has at most ${formatSize(maxBlob)} here`);
     if (total <= this.#reserved) return undefined;
-    const refusal = await reserve(total - this.#reserved);
-    if (refusal === undefined) this.#reserved = total;
-    return refusal;
+    const reserved = await reserve(total - this.#reserved, Math.min(ahead, reserveAhead));
+    if (typeof reserved !== 'number') return reserved;
+    if (this.#isOver) {
+      // It was given up while the database was asked, and has released what it had.
+      this.#options.release(reserved);
+      return refuseWrite('BLOB_UPLOAD_UNKNOWN');
+    }
+    this.#reserved += reserved;
+    return undefined;
+  }
+
+  /** An upload that ended meanwhile has given back everything. */
+  #releaseAhead(): void {
+    const ahead = this.#reserved - this.#offset;
+    if (ahead <= 0) return;
+    this.#reserved -= ahead;
+    this.#options.release(ahead);
   }
 }

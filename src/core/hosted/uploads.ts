@@ -97,7 +97,13 @@ export class Uploads implements AsyncDisposable {
         whyNoDisk: (bytes) => this.#whyNoDisk(bytes),
         failed: () => this.end(upload),
         received: (bytes) => this.#count(by.repository, bytes),
-        reserve: (bytes) => database.read((select) => quotas.reserve(select, by.repository, bytes)),
+        reserveAhead: limits.reserveAhead,
+        // Without a quota there is nothing to ask, so such an upload goes on while the database is away.
+        reserve: async (bytes, ahead) =>
+          quotas.isLimited(by.repository)
+            ? database.read((select) => quotas.reserve(select, by.repository, bytes, ahead))
+            : bytes,
+        release: (bytes) => quotas.release(by.repository, bytes),
       });
       this.#open.set(id, upload);
       return upload;

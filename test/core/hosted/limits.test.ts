@@ -1,12 +1,20 @@
 import assert from 'node:assert/strict';
+import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
-import { readdir, statfs, writeFile } from 'node:fs/promises';
+import { mkdtemp, readdir, rm, statfs, writeFile } from 'node:fs/promises';
 import type { IncomingMessage } from 'node:http';
+import { tmpdir } from 'node:os';
+import path from 'node:path';
 import { test } from 'node:test';
+import type { HostedDatabase } from '../../../src/core/hosted/hosted-database.ts';
+import type { HostedStep } from '../../../src/core/hosted/hosted-step.ts';
+import { SqliteHostedDatabase } from '../../../src/core/hosted/sqlite-hosted-database.ts';
 import { digestOf, errorOf, HostedCore, OCI_INDEX } from '../../support/hosted-core.ts';
+import { QUIET } from '../../support/test-core.ts';
 import { waitFor } from '../../support/wait-for.ts';
 
 const KIB = 1024;
+const MIB = 1024 * KIB;
 const HOUR = 60 * 60_000;
 
 test('a subject has a bounded number of uploads, and all together have one', async () => {
@@ -164,6 +172,58 @@ test('the quota counts what is stored and what is being uploaded, and says how m
   // The same blob again takes no more space.
   await core.write('DELETE', `blobs/${digestOf(Buffer.alloc(KIB, 2))}`);
   await core.pushBlob(Buffer.alloc(KIB, 2));
+});
+
+test('a body of unknown length seldom asks for its share of the quota, and keeps no more than it has', async () => {
+  await using stack = new AsyncDisposableStack();
+  const directory = await mkdtemp(path.join(tmpdir(), 'hubgate-counted-'));
+  stack.defer(() => rm(directory, { recursive: true }));
+  const real = stack.use(await SqliteHostedDatabase.open(directory, QUIET));
+  const core = stack.use(await HostedCore.start({ quota: 40 * MIB }));
+  let asked = 0;
+  const count = function* <T>(step: HostedStep<T>): HostedStep<T> {
+    let taken = step.next();
+    while (!taken.done) {
+      if (taken.value.name === 'used') asked++;
+      taken = step.next(yield taken.value);
+    }
+    return taken.value;
+  };
+  const database: HostedDatabase = {
+    failure: undefined,
+    read: (query) => real.read((select) => count(query(select))),
+    change: (change) => real.change((statements) => count(change(statements))),
+    copyTo: (file) => real.copyTo(file),
+  };
+  await core.restart({ database });
+  const upload = await core.begin();
+  asked = 0;
+  const body = randomBytes(24 * MIB);
+  assert.equal((await core.write('PATCH', upload, { body, isStreamed: true })).status, 202);
+  // Its 48 pieces or more ask after each doubling only.
+  assert.ok(asked <= 14, `it asked ${asked} times`);
+  const second = await core.begin();
+  const rest = await core.write('PATCH', second, { body: Buffer.alloc(16 * MIB) });
+  assert.equal(rest.status, 202, rest.body.toString());
+  const third = await core.begin().catch((error: Error) => error);
+  assert.ok(third instanceof Error);
+  const put = await core.write('PUT', `${upload}?digest=${digestOf(body)}`, { body: '' });
+  assert.equal(put.status, 201, put.body.toString());
+});
+
+test('a body of unknown length goes on until the quota is full, and no byte further', async () => {
+  await using core = await HostedCore.start({ quota: 3 * MIB });
+  const upload = await core.begin();
+  const body = Buffer.alloc(3 * MIB, 1);
+  const put = await core.write('PUT', `${upload}?digest=${digestOf(body)}`, { body, isStreamed: true });
+  assert.equal(put.status, 201, put.body.toString());
+  await using other = await HostedCore.start({ quota: 3 * MIB });
+  const long = await other.write('PATCH', await other.begin(), {
+    body: Buffer.alloc(3 * MIB + 1),
+    isStreamed: true,
+  });
+  assert.equal(long.status, 403, long.body.toString());
+  await other.pushBlob(body);
 });
 
 test('a body that breaks off publishes nothing, and its upload can go on', async () => {
