@@ -74,6 +74,8 @@ export class ClusterIndex implements IndexStore {
   /** What could not be withdrawn by repository. It is in force here, and is tried again until it is done. */
   readonly #pending = new Map<RepositoryName, Map<string, () => Promise<unknown>>>();
   #retrying: NodeJS.Timeout | undefined;
+  /** A node that has lost its disk has none of the copies of an earlier run. */
+  readonly #cleared: Promise<void>;
   /** The number of repositories, which is counted from time to time. */
   #repositories = { count: 0, at: Number.NEGATIVE_INFINITY };
 
@@ -83,6 +85,7 @@ export class ClusterIndex implements IndexStore {
     this.#knowledge = new SharedKnowledge(options.database);
     options.notifications.on('withdrawn', (repository) => this.#drop(repository));
     void this.#followLoss();
+    this.#cleared = this.isNew ? options.copies.clear() : Promise.resolve();
   }
 
   get isNew(): boolean {
@@ -239,6 +242,7 @@ export class ClusterIndex implements IndexStore {
 
   async putContent(digest: Digest, entry: ContentEntry): Promise<void> {
     await this.#local.putContent(digest, entry);
+    await this.#cleared;
     await this.#options.copies.put(digest);
   }
 
