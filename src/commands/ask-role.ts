@@ -1,8 +1,8 @@
 import { lstatSync } from 'node:fs';
-import type { z } from 'zod';
+import { z } from 'zod';
 import { pathsIn } from '../config/home.ts';
 import { printLine, type Terminal } from '../launch/terminal.ts';
-import { askPeer, parseAnswer } from '../platform/ipc/ask-peer.ts';
+import { askPeer, PeerFailed, parseAnswer } from '../platform/ipc/ask-peer.ts';
 import { openSocketClient, PeerUnreachable } from '../platform/ipc/http-client.ts';
 import { isPermissionDenied, systemFailure } from '../platform/reason.ts';
 
@@ -25,11 +25,14 @@ interface CoreQuestion<Schema extends z.ZodType> {
  */
 const DEADLINE = 20_000;
 
+const UNAVAILABLE = 503;
+const ERROR_BODY = z.object({ errors: z.tuple([z.object({ message: z.string() })]) });
+
 type Answered<Schema extends z.ZodType> = { readonly answer: z.output<Schema> } | 'none' | 'silent';
 
 /**
  * Asks the running core of a home. Returns `none` if the core has no such thing, and `silent` after printing
- * that no core runs.
+ * that no core runs, or what it lacks now.
  */
 export async function askCore<Schema extends z.ZodType>(
   { home }: CoreCommandOptions,
@@ -37,9 +40,27 @@ export async function askCore<Schema extends z.ZodType>(
   { stderr }: Terminal,
 ): Promise<Answered<Schema>> {
   const { coreSocket } = pathsIn(home);
-  const said = await askRole(coreSocket, question);
+  let said: Answered<Schema>;
+  try {
+    said = await askRole(coreSocket, question);
+  } catch (error) {
+    const why = whyUnavailable(error);
+    if (why === undefined) throw error;
+    printLine(stderr, `hubgate: ${why}`);
+    return 'silent';
+  }
   if (said === 'silent') printLine(stderr, `hubgate: no core runs here: nothing answers on ${coreSocket}`);
   return said;
+}
+
+/** Returns what a role says that can be asked again later, for example because a database is away. */
+function whyUnavailable(error: unknown): string | undefined {
+  if (!(error instanceof PeerFailed) || error.answer?.statusCode !== UNAVAILABLE) return undefined;
+  try {
+    return ERROR_BODY.parse(JSON.parse(error.answer.text)).errors[0].message;
+  } catch {
+    return undefined;
+  }
 }
 
 /** Asks the role that listens on `socket`. Returns `silent` if none does. */

@@ -56,7 +56,7 @@ export async function hostedBackup(
 }
 
 const RESTORE_CLUSTER =
-  'the hosted repositories belong to the cluster. Restore its database with pg_restore, and the bucket of cluster.objects; see docs/cluster.md';
+  'the hosted repositories belong to the cluster. Bring back the bucket of cluster.objects, and then the database with pg_restore: "hubgate cluster backup" prints the command; see docs/cluster.md';
 
 /** Copies a backup into the directory of `hosted`, which must be empty, and verifies it. */
 export async function hostedRestore(

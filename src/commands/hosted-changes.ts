@@ -99,7 +99,7 @@ async function openAuditOf(
   terminal: Terminal,
 ): Promise<OperatorAudit | undefined> {
   const config = await loadOrPrint(pathsIn(home), environment, terminal);
-  return config && openOperatorAudit(config.log.audit);
+  return config && openOperatorAudit(config);
 }
 
 export function nothingHosted(said: 'none' | 'silent', { stderr }: Terminal): ExitCode {

@@ -1,5 +1,6 @@
 import { mkdir, open, stat } from 'node:fs/promises';
 import path from 'node:path';
+import type { Config } from '../config/config.ts';
 import { formatAuditLine } from '../gateway/audit/audit.ts';
 import { systemClock } from '../platform/clock.ts';
 import type { AuditLine } from '../protocol/audit-line.ts';
@@ -16,10 +17,14 @@ export interface OperatorAudit extends AsyncDisposable {
 }
 
 /**
- * Opens the audit log before anything is changed, so that nothing is changed that cannot be recorded.
+ * Opens the audit log before anything is changed, so that nothing is changed that cannot be recorded. In a cluster its
+ * lines name the node, as those of gateways do.
  * @throws the error of the system, if the log cannot be written
  */
-export async function openOperatorAudit(file: string): Promise<OperatorAudit> {
+export async function openOperatorAudit({
+  log: { audit: file },
+  cluster,
+}: Pick<Config, 'log' | 'cluster'>): Promise<OperatorAudit> {
   await mkdir(path.dirname(file), { recursive: true });
   const handle = await open(file, 'a+', 0o640);
   try {
@@ -34,7 +39,7 @@ export async function openOperatorAudit(file: string): Promise<OperatorAudit> {
         ...{ ...line, address: 'local', credential: OPERATOR },
         milliseconds: Math.round(performance.now() - started),
       };
-      const text = formatAuditLine(whole, new Date(systemClock()).toISOString());
+      const text = formatAuditLine(whole, new Date(systemClock()).toISOString(), cluster?.node);
       // A full disk may have stopped a gateway in the middle of a line.
       const isTorn = await endsWithinLine(handle);
       await handle.write(`${isTorn ? '\n' : ''}${text}\n`);

@@ -8,6 +8,7 @@ import { HostedUnavailable } from './hosted/hosted-database.ts';
 import type { SendToOwner } from './hosted/send-to-owner.ts';
 import { type CacheRouteDependencies, cacheRoutes } from './routes/gateway-caches.ts';
 import {
+  answerDatabaseAway,
   answerUnavailable,
   type HostedRouteDependencies,
   hostedRoutes,
@@ -18,9 +19,6 @@ import { hostedOperationRoutes } from './routes/hosted-operations.ts';
 import { type OperationDependencies, operationRoutes } from './routes/operations.ts';
 import { type PullRouteDependencies, pullRoutes } from './routes/pull.ts';
 import { answerRefusal } from './routes/pull-answer.ts';
-
-/** The seconds after which a client may ask again while the database of the cluster is away. */
-const RETRY_AFTER = 5;
 
 export interface CoreDependencies
   extends PullRouteDependencies,
@@ -70,8 +68,7 @@ function answerFaults(log: Logger): Middleware {
     } catch (error) {
       if (error instanceof NobodyWaits) return void context.res.destroy();
       if (error instanceof HostedUnavailable) return answerUnavailable(context, error);
-      if (error instanceof DatabaseUnavailable)
-        return answerRefusal(context, { kind: 'refused', error: 'UNAVAILABLE', retryAfter: RETRY_AFTER });
+      if (error instanceof DatabaseUnavailable) return answerDatabaseAway(context);
       log.error({ err: error }, 'the core failed');
       if (context.res.headersSent) context.res.destroy();
       else answerRefusal(context, { kind: 'refused', error: 'INTERNAL' });

@@ -71,7 +71,7 @@ export async function promote(
   if (promoter === undefined) return 2;
   let code: ExitCode = 0;
   for (const wanted of read.filter((one) => typeof one !== 'string')) {
-    const one = { wanted, promoter, core, auditFile: config.log.audit };
+    const one = { wanted, promoter, core, config };
     if (!(await promoteOne(one, options, terminal))) code = 1;
   }
   return code;
@@ -98,18 +98,18 @@ interface OnePromotion {
   readonly wanted: Wanted;
   readonly promoter: Promoter;
   readonly core: CoreClient;
-  readonly auditFile: string;
+  readonly config: Config;
 }
 
 /** Promotes one image and records it. Resolves to false after printing why it is not there, or not recorded. */
 async function promoteOne(
-  { wanted, promoter, core, auditFile }: OnePromotion,
+  { wanted, promoter, core, config }: OnePromotion,
   options: PromoteCommandOptions,
   terminal: Terminal,
 ): Promise<boolean> {
   const { source, promotion } = wanted;
   const started = performance.now();
-  await using audit = options.dryRun ? undefined : await openOperatorAudit(auditFile);
+  await using audit = options.dryRun ? undefined : await openOperatorAudit(config);
   await using writer = new HostedWriter({
     ...{ coreSocket: pathsIn(options.home).coreSocket, repository: promotion.target.path },
     subject: promoter.subject === OPERATOR ? `promote ${source}` : `${promoter.subject}: promote ${source}`,

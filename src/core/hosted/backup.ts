@@ -35,7 +35,7 @@ export async function backUpHosted(
 }
 
 const IN_CLUSTER =
-  'the hosted repositories belong to the cluster. Dump its database with pg_dump first, and copy the bucket of cluster.objects after that; see docs/cluster.md';
+  'the hosted repositories belong to the cluster. Dump its database with pg_dump first, and copy the bucket of cluster.objects after that: "hubgate cluster backup" prints the command; see docs/cluster.md';
 
 /**
  * Does the same for the content in `source` while no core runs.

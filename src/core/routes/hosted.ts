@@ -25,6 +25,9 @@ import { MAX_DOCUMENT_SIZE } from '../limits.ts';
 import { closingOf } from './closing.ts';
 import { forwardUpload } from './forward-upload.ts';
 
+/** The seconds after which a client may ask again while the database of the cluster is away. */
+const RETRY_AFTER = 5;
+
 /** Opens a blob of a mirrored repository, if the cache has it and the read access reaches it. */
 export type OpenCachedBlob = (
   from: Repository,
@@ -105,9 +108,15 @@ function callerOf({ context, by }: Write): string {
  * cluster comes back by itself; a damaged file has to be restored first.
  */
 export function answerUnavailable(context: Context, { cause }: HostedUnavailable): void {
+  if (cause instanceof DatabaseUnavailable) return answerDatabaseAway(context);
   const words = 'the hosted repositories cannot be used now; the log of this registry says why';
-  const isAway = cause instanceof DatabaseUnavailable;
-  answerHostedRefusal(context, { ...refuseWrite('UNAVAILABLE', words), ...(isAway && { retryAfter: 5 }) });
+  answerHostedRefusal(context, refuseWrite('UNAVAILABLE', words));
+}
+
+/** Clients such as docker ask again, and people know what to wait for. */
+export function answerDatabaseAway(context: Context): void {
+  const words = 'the database of the cluster does not answer now; try again later';
+  answerHostedRefusal(context, { ...refuseWrite('UNAVAILABLE', words), retryAfter: RETRY_AFTER });
 }
 
 async function routeWrite(write: Write, resource: string): Promise<HostedRefusal | undefined> {

@@ -9,6 +9,13 @@ import { AnswerCutOff, type TextAnswer } from './text-exchange.ts';
  */
 export class PeerFailed extends Error {
   override readonly name = 'PeerFailed';
+  /** The answer that says so, if there is one. */
+  readonly answer: TextAnswer | undefined;
+
+  constructor(message: string, options?: ErrorOptions, answer?: TextAnswer) {
+    super(message, options);
+    this.answer = answer;
+  }
 }
 
 /**
@@ -32,7 +39,8 @@ export async function askPeer(http: HttpClient, peer: string, request: HttpReque
       // The other side has chosen its status, so no status means a failure here.
       if (answer.statusCode < 500) return answer;
       const { method, path } = request;
-      throw new PeerFailed(`${peer} failed: it answers ${answer.statusCode} to ${method} ${path}`);
+      const words = `${peer} failed: it answers ${answer.statusCode} to ${method} ${path}`;
+      throw new PeerFailed(words, undefined, answer);
     } catch (error) {
       if (attempt >= attempts || !isAnswerCutOff(error)) throw error;
     }
