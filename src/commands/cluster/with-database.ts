@@ -1,6 +1,7 @@
 import type { ClusterConfig } from '../../config/cluster.ts';
 import type { Environment } from '../../config/environment.ts';
 import { type HomePaths, pathsIn } from '../../config/home.ts';
+import type { HostedConfig } from '../../config/hosted.ts';
 import { loadOrPrint } from '../../launch/load.ts';
 import { type ExitCode, printLine, type Terminal } from '../../launch/terminal.ts';
 import { DatabaseUnavailable } from '../../platform/database-unavailable.ts';
@@ -11,6 +12,8 @@ export interface ClusterAccess {
   readonly database: Postgres;
   readonly cluster: ClusterConfig;
   readonly paths: HomePaths;
+  /** Absent if nothing is hosted. */
+  readonly hosted: HostedConfig | undefined;
 }
 
 /** Milliseconds for one query of a person who waits. */
@@ -26,7 +29,7 @@ export async function withClusterDatabase(
   const paths = pathsIn(home);
   const config = await loadOrPrint(paths, environment, terminal);
   if (config === undefined) return 2;
-  const { cluster } = config;
+  const { cluster, hosted } = config;
   const { stderr } = terminal;
   if (cluster === undefined) {
     printLine(stderr, 'hubgate: this home is no node of a cluster; see the section cluster of hubgate.yaml');
@@ -36,7 +39,7 @@ export async function withClusterDatabase(
   const options = { application: 'hubgate command', connections: 2, deadline: DEADLINE };
   await using database = new Postgres({ url: cluster.database, ...options });
   try {
-    return await task({ database, cluster, paths });
+    return await task({ database, cluster, paths, hosted });
   } catch (error) {
     if (!(error instanceof DatabaseUnavailable)) throw error;
     printLine(stderr, `hubgate: ${error.message}`);
