@@ -17,6 +17,8 @@ export interface ClusterLimits {
   readonly peerAnswer: number;
   /** The longest time between two pieces of a body from another node, which says that it is alive at least twice as often. */
   readonly peerIdle: number;
+  /** The time after which a node looks again for what it could not purge, for example because it was arriving. */
+  readonly retryPurges: number;
 }
 
 export const CLUSTER_LIMITS: ClusterLimits = {
@@ -27,4 +29,5 @@ export const CLUSTER_LIMITS: ClusterLimits = {
   renewEvery: 1_000,
   peerAnswer: 800,
   peerIdle: 1_500,
+  retryPurges: 30_000,
 };

@@ -16,6 +16,7 @@ export const CHANNELS = {
   documents: 'hubgate_documents',
   downloads: 'hubgate_downloads',
   logins: 'hubgate_logins',
+  purged: 'hubgate_purged',
 } as const;
 
 export type Channel = keyof typeof CHANNELS;

@@ -10,6 +10,7 @@ import { HOSTED_CLUSTER_TABLES } from './hosted-tables.ts';
 import { INDEX_TABLES } from './index-tables.ts';
 import { NODE_TABLES } from './node-tables.ts';
 import { OBJECT_TABLES } from './object-tables.ts';
+import { PURGE_TABLES } from './purge-tables.ts';
 
 /** The migrations by the version that each leads to. A version that was released is never changed. */
 const MIGRATIONS: readonly string[] = [
@@ -17,6 +18,7 @@ const MIGRATIONS: readonly string[] = [
   [PERSON_TABLES, ACCOUNT_TABLES].join(''),
   OBJECT_TABLES,
   [DIRECTORY_TABLES, HOSTED_CLUSTER_TABLES].join(''),
+  PURGE_TABLES,
 ];
 
 /** The version of the schema that this release makes. It also runs on the next one. */
@@ -24,6 +26,9 @@ export const CLUSTER_SCHEMA = MIGRATIONS.length;
 
 /** The version of the schema that has the objects of an object store. */
 export const OBJECTS_SCHEMA = MIGRATIONS.indexOf(OBJECT_TABLES) + 1;
+
+/** The version of the schema that says what each node is still to purge. */
+export const PURGES_SCHEMA = MIGRATIONS.indexOf(PURGE_TABLES) + 1;
 
 /** Any number, the same in every release: only one node migrates at a time. */
 const MIGRATION_LOCK = 7_143_920;

@@ -1,7 +1,7 @@
 import type { PostgresQueries } from '../platform/postgres.ts';
 import { readDatabaseTime, readSchemaVersion } from './examine.ts';
 import { CLUSTER_LIMITS } from './limits.ts';
-import { OBJECTS_SCHEMA } from './schema.ts';
+import { OBJECTS_SCHEMA, PURGES_SCHEMA } from './schema.ts';
 
 /** One node as the database knows it. */
 export interface NodeStatus {
@@ -19,6 +19,8 @@ export interface NodeStatus {
   readonly downloads: number;
   /** The blobs on its disk that the object store lacks. */
   readonly pendingUploads: number;
+  /** What was purged and is still on its disk. */
+  readonly pendingPurges: number;
 }
 
 export interface ClusterStatus {
@@ -62,7 +64,8 @@ export async function readClusterStatus(database: PostgresQueries): Promise<Clus
       (SELECT count(*) FROM hubgate.copy WHERE node = n.id) AS copies,
       (SELECT count(*) FROM hubgate.download
         WHERE node = n.id AND lease_until > now() AND digest LIKE 'sha%') AS downloads,
-      ${hasObjects ? 'pending_uploads' : '0'} AS "pendingUploads"
+      ${hasObjects ? 'pending_uploads' : '0'} AS "pendingUploads",
+      ${schema >= PURGES_SCHEMA ? '(SELECT count(*) FROM hubgate.purge WHERE node = n.id)' : '0'} AS "pendingPurges"
       FROM hubgate.node n ORDER BY id`,
     [CLUSTER_LIMITS.lease],
   );

@@ -53,9 +53,17 @@ export async function cachePurge(
     printLine(terminal.stderr, `hubgate: "${what}" is no repository of a configured upstream`);
     return 2;
   }
-  const { digests, bytes } = said.answer;
-  if (options.json) printJson(terminal.stdout, said.answer);
-  else printLine(terminal.stdout, `purged: digests: ${digests}  content: ${formatSize(bytes)}`);
+  const { digests, bytes, nodes = 0 } = said.answer;
+  const { stdout } = terminal;
+  if (options.json) printJson(stdout, said.answer);
+  else {
+    printLine(stdout, `purged: digests: ${digests}  content: ${formatSize(bytes)}`);
+    if (nodes > 0)
+      printLine(
+        stdout,
+        `the other nodes of the cluster (${nodes}) remove it from their disks too, those that are away when they are back: PURGES in "hubgate cluster status" counts what is left`,
+      );
+  }
   return 0;
 }
 

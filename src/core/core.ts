@@ -198,6 +198,7 @@ export async function startCore(options: CoreOptions): Promise<RunningCore> {
     log,
   });
   stack.use(await serveOnSocket(options.socket, app.callback()));
+  stack.use(cluster?.followPurges(store, (digest) => blobs.running(digest) !== undefined));
   stack.use(await serveNodes(cluster, { content: store.content, blobs, hosted, names, log }));
   // These end first: without connections to upstreams the fills end at once, and so do the requests that wait
   // for them.
@@ -241,7 +242,7 @@ async function openHosting(
 
 /** @throws if the cluster has no object store, which the configuration refuses */
 function inCluster(
-  { objects, uploadOwners, hostedDatabase, hostedDuty }: ClusterCore,
+  { objects, uploadOwners, hostedDatabase, hostedDuty, purgeCopies }: ClusterCore,
   { store, blobs }: UsedByHosting,
 ): HostedInCluster {
   if (objects === undefined) throw new Error('a cluster hosts repositories only with cluster.objects');
@@ -250,7 +251,7 @@ function inCluster(
     database: hostedDatabase,
     duty: hostedDuty,
     openContent: (database, files) =>
-      objects.openHosted({ database, files, cache: store.content, downloads: blobs }),
+      objects.openHosted({ database, files, cache: store.content, downloads: blobs, purgeCopies }),
   };
 }
 

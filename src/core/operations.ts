@@ -1,4 +1,5 @@
 import type { Clock } from '../platform/clock.ts';
+import { DatabaseUnavailable } from '../platform/database-unavailable.ts';
 import type { EgressOptions } from '../platform/egress/proxy-rules.ts';
 import type { CacheState } from '../protocol/core-api.ts';
 import { parseReference } from '../registry/reference.ts';
@@ -31,7 +32,7 @@ export interface OperationsOptions {
   /** Absent if nothing is hosted. */
   readonly hosted?: Hosted | undefined;
   /** Absent if this core works alone. */
-  readonly cluster?: Pick<ClusterCore, 'nodes' | 'isConnected' | 'objects'> | undefined;
+  readonly cluster?: Pick<ClusterCore, 'nodes' | 'isConnected' | 'objects' | 'purge'> | undefined;
   readonly clock: Clock;
   readonly egress: EgressOptions | undefined;
   readonly limits: CoreLimits;
@@ -105,7 +106,9 @@ export function createOperations(options: OperationsOptions): Operations {
       const repository = resolveRepository(written, [], names);
       const parsed = reference === null ? undefined : parseReference(reference);
       if (repository === undefined || (reference !== null && parsed === undefined)) return undefined;
-      return purge(store, repository.name, parsed, cluster?.objects?.remove);
+      // What is withdrawn later is not removed from the disks, and nobody would know.
+      if (cluster?.isConnected() === false) throw new DatabaseUnavailable(new Error('it does not answer'));
+      return purge(store, repository.name, parsed, cluster?.purge);
     },
     async steps(host, image) {
       const upstream = upstreams.find((one) => one.host === host);

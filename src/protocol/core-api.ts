@@ -302,7 +302,12 @@ export type CachedRepositories = Readonly<z.output<typeof CACHED_REPOSITORIES>>;
 
 /** `POST /cache/purge` removes a whole repository, or one of its tags or digests. */
 export const PURGE = z.strictObject({ repository: z.string(), reference: z.string().nullable() });
-export const PURGED = z.object({ digests: z.int(), bytes: z.int() });
+export const PURGED = z.object({
+  digests: z.int(),
+  bytes: z.int(),
+  /** The other nodes of the cluster, which remove the content from their disks too. */
+  nodes: z.int().optional(),
+});
 export type Purged = Readonly<z.output<typeof PURGED>>;
 
 /**

@@ -14,6 +14,7 @@ import { type PostgresServer, startPostgres } from './support/postgres-server.ts
 import { nodeOptions } from './support/test-cluster.ts';
 
 const SIZE = 3_000_000;
+const DAY = 86_400_000;
 
 suite('hosted repositories of a cluster', { skip: await whyNoServer('versitygw') }, () => {
   let server: PostgresServer;
@@ -293,6 +294,30 @@ suite('hosted repositories of a cluster', { skip: await whyNoServer('versitygw')
     await rm(objectFile(keys()[0]));
     const { damages: missing } = (await verify()) as { damages: readonly { readonly problem: string }[] };
     assert.match(missing[0]?.problem ?? '', /^its object .+ is missing$/);
+  });
+
+  test('the copies of a blob that was collected go from the disks of all nodes', async () => {
+    await startBoth();
+    await first.pushBlob(bytes);
+    assertBytes(await pull(second), bytes);
+    const copies = () =>
+      Promise.all(
+        nodes.map(({ core }) =>
+          core.content(digest).then(
+            () => 'there',
+            () => 'gone',
+          ),
+        ),
+      );
+    assert.deepEqual(await copies(), ['there', 'there']);
+    // Nothing has named it for a day, so its lease is over.
+    for (const { core } of nodes) core.now += 2 * DAY;
+    await first.core.send({
+      ...{ path: '/hosted-repositories/collect', method: 'POST', send: JSON.stringify({ dryRun: false }) },
+    });
+    assert.deepEqual(keys(), []);
+    await waitFor(async () => (await copies()).every((state) => state === 'gone'));
+    await waitFor(() => ask('SELECT digest FROM hubgate.purge').length === 0);
   });
 
   test('a backup of a cluster says what to do instead', async () => {

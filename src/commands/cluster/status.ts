@@ -25,18 +25,21 @@ export function clusterStatus(
       return isWhole ? 0 : 1;
     }
     printTable(stdout, {
-      heading: ['NODE', 'STATE', 'VERSION', 'ADDRESS', 'CONTENT', 'DOWNLOADS', 'UPLOADS'],
-      rows: status.nodes.map(({ id, version, address, copies, downloads, pendingUploads, ...node }) => {
-        return [
-          id,
-          stateOf(node),
-          version,
-          address,
-          String(copies),
-          String(downloads),
-          String(pendingUploads),
-        ];
-      }),
+      heading: ['NODE', 'STATE', 'VERSION', 'ADDRESS', 'CONTENT', 'DOWNLOADS', 'UPLOADS', 'PURGES'],
+      rows: status.nodes.map(
+        ({ id, version, address, copies, downloads, pendingUploads, pendingPurges, ...node }) => {
+          return [
+            id,
+            stateOf(node),
+            version,
+            address,
+            String(copies),
+            String(downloads),
+            String(pendingUploads),
+            String(pendingPurges),
+          ];
+        },
+      ),
       empty: 'no node has joined the cluster yet',
     });
     const { count, bytes } = status.objects;

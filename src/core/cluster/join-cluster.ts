@@ -5,6 +5,7 @@ import { Leases } from '../../cluster/leases.ts';
 import { CLUSTER_LIMITS, type ClusterLimits } from '../../cluster/limits.ts';
 import { localAddress } from '../../cluster/local-address.ts';
 import { Nodes } from '../../cluster/nodes.ts';
+import { Purges } from '../../cluster/purges.ts';
 import type { EgressOptions } from '../../platform/egress/proxy-rules.ts';
 import type { Logger } from '../../platform/log.ts';
 import { Postgres } from '../../platform/postgres.ts';
@@ -15,6 +16,8 @@ import type { HostedDatabase } from '../hosted/hosted-database.ts';
 import { PostgresHostedDatabase } from '../hosted/postgres-hosted-database.ts';
 import { ClusterIndex } from '../store/cluster-index.ts';
 import type { IndexStore } from '../store/index-store.ts';
+import type { Store } from '../store/store.ts';
+import { FollowedPurges } from './follow-purges.ts';
 import { LeasedDuty } from './leased-duty.ts';
 import { KEEP_MANIFESTS_FOR, SWEEP_MANIFESTS_EVERY } from './limits.ts';
 import type { ClusterObjects, JoinObjectsOptions, ObjectsOptions } from './objects/join-objects.ts';
@@ -62,6 +65,15 @@ export interface ClusterCore extends AsyncDisposable {
   readonly openUploads?: ClusterObjects['openUploads'] | undefined;
   /** Returns the index of the node: its own one, with the knowledge that the nodes share. */
   share(local: IndexStore): IndexStore;
+  /**
+   * Removes content that no repository contains any more from what the nodes share, and tells the other nodes to
+   * remove it from their disks. Resolves to their number.
+   */
+  purge(digest: Digest): Promise<number>;
+  /** Tells all nodes to remove the copies of a blob that no hosted repository has any more. */
+  purgeCopies(digest: Digest): Promise<void>;
+  /** Begins to remove what was purged on other nodes. */
+  followPurges(store: Store, isArriving: (digest: Digest) => boolean): AsyncDisposable;
   /** False while the database does not answer. */
   isConnected(): boolean;
   /** Serves the other nodes. */
@@ -103,6 +115,7 @@ export async function joinCluster(
     options.objects &&
     stack.use(await openObjects({ ...options.objects, database, leases, node, egress, unusedFor, log }));
   const onUsed = objects && ((digest: Digest) => objects.uses.add(digest));
+  const purges = new Purges(database, node);
   const hostedDuty = stack.use(new LeasedDuty(leases));
   const joined = stack.move();
   return {
@@ -115,6 +128,14 @@ export async function joinCluster(
     isConnected: () => notifications.isListening.current,
     share: (local) =>
       new ClusterIndex({ local, database, notifications, copies, onUsed, onDatabaseLoss, log }),
+    purge: async (digest) => {
+      await manifests.removeUnlinked(digest);
+      await objects?.remove(digest);
+      return purges.tellOthers(digest);
+    },
+    purgeCopies: (digest) => purges.tellAll(digest),
+    followPurges: (store, isArriving) =>
+      new FollowedPurges({ purges, notifications, store, isArriving, limits, log }),
     serve: (served) => servePeers({ ...listen, ...served, key, nodes, log }),
     uploadOwners: new UploadOwners({ nodes, key, limits }),
     hostedDatabase: new PostgresHostedDatabase(database),

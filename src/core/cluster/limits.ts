@@ -16,6 +16,9 @@ export const KEEP_MANIFESTS_FOR = 30;
 /** The milliseconds between two removals of such manifests. */
 export const SWEEP_MANIFESTS_EVERY = 60 * 60_000;
 
+/** The contents that a node removes after one look at what was purged. */
+export const PURGES_AT_ONCE = 500;
+
 /** The milliseconds between two exchanges of counts. */
 export const SHARE_COUNTS_EVERY = 1_000;
 

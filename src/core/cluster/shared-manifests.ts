@@ -37,6 +37,18 @@ export class SharedManifests {
     );
   }
 
+  /**
+   * Removes a manifest that no repository contains any more.
+   * @throws DatabaseUnavailable
+   */
+  async removeUnlinked(digest: Digest): Promise<void> {
+    await this.#database.change(
+      `DELETE FROM hubgate.manifest m WHERE digest = $1
+        AND NOT EXISTS (SELECT FROM hubgate.link l WHERE l.digest = m.digest)`,
+      [digest],
+    );
+  }
+
   /** Removes what no node has read from here for `days` days. */
   async sweep(days: number): Promise<void> {
     await this.#database.change(

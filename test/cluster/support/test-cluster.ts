@@ -15,6 +15,7 @@ export const PATIENT_CLUSTER: ClusterLimits = {
   renewEvery: 200,
   peerAnswer: 10_000,
   peerIdle: 15_000,
+  retryPurges: 60_000,
 };
 
 export async function nodeOptions(

@@ -32,6 +32,8 @@ export interface HostedObjectsOptions {
   readonly files: HostedFiles;
   readonly cache: Pick<RecordedContent, 'find' | 'adopt'>;
   readonly downloads: Pick<BlobPull, 'hosted'>;
+  /** Removes the copies of a blob that no hosted repository has any more from the disks of all nodes. */
+  readonly purgeCopies: (digest: Digest) => Promise<void>;
   /** Aborted when the node stops. */
   readonly signal: AbortSignal;
   readonly log: Logger;
@@ -163,8 +165,10 @@ export class HostedObjects implements HostedContent {
     yield* change.removeContent.run(digest);
   }
 
-  /** The object goes an hour after its row, because other nodes may still read it. */
-  async remove(): Promise<void> {}
+  /** The copies go now. The object goes an hour after its row, because other nodes may still read it. */
+  remove(digest: Digest): Promise<void> {
+    return this.#options.purgeCopies(digest);
+  }
 
   /** The duty of the object store removes what no row names. */
   async *listOlder(): AsyncGenerator<Digest, void> {}

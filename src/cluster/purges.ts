@@ -1,0 +1,56 @@
+/** What the nodes are to remove from their disks. Each node takes its own part of the list off. */
+import type { PostgresQueries } from '../platform/postgres.ts';
+import type { Digest } from '../registry/digest.ts';
+
+export interface PendingPurge {
+  readonly digest: Digest;
+  /** It grows when the digest is purged again, so that the second purge is not taken for the first one. */
+  readonly fence: number;
+}
+
+/** All of its methods throw `DatabaseUnavailable` if the database is away. */
+export class Purges {
+  readonly #database: PostgresQueries;
+  /** The name of this node. */
+  readonly #node: string;
+
+  constructor(database: PostgresQueries, node: string) {
+    this.#database = database;
+    this.#node = node;
+  }
+
+  /** Tells the other nodes to remove content. Resolves to their number, in which those count that are away. */
+  tellOthers(digest: Digest): Promise<number> {
+    return this.#tell(digest, this.#node);
+  }
+
+  /** Tells all nodes to remove content, this one too. */
+  async tellAll(digest: Digest): Promise<void> {
+    await this.#tell(digest, '');
+  }
+
+  /** Resolves to some of what this node is to remove. */
+  pending(limit: number): Promise<readonly PendingPurge[]> {
+    return this.#database.rows<PendingPurge>(
+      'SELECT digest, fence FROM hubgate.purge WHERE node = $1 ORDER BY fence LIMIT $2',
+      [this.#node, limit],
+    );
+  }
+
+  /** Records that this node has removed content. */
+  async done({ digest, fence }: PendingPurge): Promise<void> {
+    await this.#database.change('DELETE FROM hubgate.purge WHERE node = $1 AND digest = $2 AND fence = $3', [
+      this.#node,
+      digest,
+      fence,
+    ]);
+  }
+
+  #tell(digest: Digest, except: string): Promise<number> {
+    return this.#database.change(
+      `INSERT INTO hubgate.purge (node, digest) SELECT id, $1 FROM hubgate.node WHERE id <> $2
+        ON CONFLICT (node, digest) DO UPDATE SET fence = excluded.fence`,
+      [digest, except],
+    );
+  }
+}
