@@ -1,11 +1,14 @@
 /** The bounds that the pages name are those of the program. A bound that changes makes its sentence red. */
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { test } from 'node:test';
 import { ACTIVITY } from '../../src/account/limits.ts';
 import {
   BCRYPT_COST,
+  CONFIRMATION,
   DELAY_LIMITS,
   DEVICE_GRANT,
   EXPIRY_WARNINGS,
@@ -14,15 +17,18 @@ import {
   ISSUER_KEYS,
   KEY_OVERLAP,
   PASSWORD_LENGTH,
+  SCIM,
   SESSIONS,
 } from '../../src/auth/limits.ts';
 import { CLUSTER_LIMITS } from '../../src/cluster/limits.ts';
 import { OBJECT_LIMITS } from '../../src/cluster/objects/limits.ts';
+import { loadConfig } from '../../src/config/load-config.ts';
 import { UPLOADS } from '../../src/core/cluster/limits.ts';
 import { MOST_TAG_CHANGES } from '../../src/core/hosted/hosted-statements.ts';
 import { COLLECTION, UPLOAD_LIMITS } from '../../src/core/hosted/limits.ts';
 import {
   BLOB_PART,
+  BUDGET,
   CONNECTIONS,
   DISK_FLOOR,
   DISK_RESERVE,
@@ -34,6 +40,7 @@ import {
   REFUSED_FOR,
   STANDARD_LIMITS,
 } from '../../src/core/limits.ts';
+import { shareOpenFiles } from '../../src/gateway/http/open-files.ts';
 import {
   ACCESS_TOKENS,
   AUDIT_QUEUE,
@@ -41,6 +48,7 @@ import {
   EARLY_REFUSAL,
   GATEWAY_LIMITS,
   MAX_PROXY_HEADER,
+  METRICS_DEADLINES,
   OPEN_FILES,
 } from '../../src/gateway/limits.ts';
 import { TOKEN_GRACE } from '../../src/protocol/auth-api.ts';
@@ -126,7 +134,21 @@ const SENTENCES: Readonly<Record<string, readonly string[]>> = {
     `it is started again after ${seconds(RESTARTS.firstPause)}`,
     `asked every ${word(HANGING.pingEvery / 1000)} seconds whether it answers. One that has answered none of ${word(HANGING.unanswered)} questions`,
     `give downloads ${seconds(times.drain)}`,
-    `${OPEN_FILES.connections.toLocaleString('en')} with 31,000 files or more`,
+    ...[
+      `${shareOpenFiles(31_000).connections.toLocaleString('en')} with 31,000 files or more`,
+      `${shareOpenFiles(4_096).connections.toLocaleString('en')} with 4,096`,
+      `${shareOpenFiles(1_024).connections} with 1,024`,
+    ],
+  ],
+  'docs/quota.md': [
+    `While more than ${BUDGET.shortBelow === 0.5 ? 'half' : '…'} of the quota is left`,
+    `A crash loses at most the last ${BUDGET.writeAfter === 1000 ? 'second' : '…'}`,
+  ],
+  'docs/monitoring.md': [`A scrape takes ${seconds(METRICS_DEADLINES.role)} at most`],
+  'docs/logins.md': [
+    `Write a secret of at least ${SCIM.shortestToken} characters`,
+    `At most ${word(CONFIRMATION.concurrent)} people are asked about at a time`,
+    `is asked again after ${word(minutes(CONFIRMATION.againAfter))} minute`,
   ],
   'docs/account.md': [
     `A session ends after ${word(hours(SESSIONS.lifetime))} hours, after ${minutes(SESSIONS.idle) === 30 ? 'half an hour' : '…'} without use`,
@@ -164,3 +186,23 @@ for (const [page, sentences] of Object.entries(SENTENCES)) {
     );
   });
 }
+
+test('the defaults that the pages name are those of an empty home', async (t) => {
+  const home = await mkdtemp(path.join(tmpdir(), 'hubgate-defaults-'));
+  t.after(() => rm(home, { recursive: true }));
+  const loaded = await loadConfig({ directory: home, environment: {}, readsSecrets: false });
+  assert.ok('value' in loaded);
+  const { server, longestToken, passwords, cache, log } = loaded.value;
+  const { admin } = server;
+  const named = {
+    'docs/glossary.md': `by default \`${admin.host}:${admin.port}\``,
+    'docs/monitoring.md': `\`${admin.host}:${admin.port}\` (\`server.admin\`)`,
+    'docs/clients/docker.md': `\`${new URL(server.url).origin}\`, the default \`server.url\``,
+    'docs/identities.md': `by default ${days(longestToken)}d`,
+    'docs/sizing.md': `\`passwords.memory\`, ${passwords.memory / MIB} MiB by default`,
+    'docs/cache.md': `\`cache.maxSize\` is \`${cache.maxSize}\` by default`,
+    'docs/audit.md': `\`${log.auditOnFull}\` (default)`,
+  };
+  for (const [page, text] of Object.entries(named))
+    assert.ok(readFileSync(path.join(ROOT, page), 'utf8').includes(text), `${page}: ${text}`);
+});
