@@ -38,7 +38,8 @@ class Requests {
 
   count(response: ServerResponse): void {
     this.#underWay++;
-    response.once('close', () => {
+    // Node emits 'close' once for each response, and `once` would cost more.
+    response.on('close', () => {
       if (--this.#underWay > 0) return;
       this.#ended.resolve();
       this.#ended = Promise.withResolvers();

@@ -13,11 +13,12 @@ const SINGLE: ReadonlySet<string> = new Set(['host', 'authorization', 'content-l
 export function ambiguousFraming(request: IncomingMessage): string | undefined {
   const { method, rawHeaders, httpVersion } = request;
   if (httpVersion !== '1.1') return `HTTP/${httpVersion} is not served`;
-  const seen = new Set<string>();
+  const seen: string[] = [];
   for (let index = 0; index < rawHeaders.length; index += 2) {
     const name = rawHeaders[index]?.toLowerCase() ?? '';
-    if (SINGLE.has(name) && seen.has(name)) return `the header ${name} occurs twice`;
-    seen.add(name);
+    if (!SINGLE.has(name)) continue;
+    if (seen.includes(name)) return `the header ${name} occurs twice`;
+    seen.push(name);
   }
   if (hasBody(request) && (method === 'GET' || method === 'HEAD')) return `a ${method} has no body`;
   return undefined;

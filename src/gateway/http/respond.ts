@@ -1,4 +1,4 @@
-import type { IncomingMessage, OutgoingHttpHeaders, ServerResponse } from 'node:http';
+import type { IncomingMessage, OutgoingHttpHeader, ServerResponse } from 'node:http';
 import { type BearerChallenge, formatChallenge } from '../../registry/challenge.ts';
 import { ERRORS, type ErrorName, errorBody } from '../../registry/error.ts';
 import { endEarly } from './early-refusal.ts';
@@ -62,17 +62,19 @@ export interface RefusedResponse {
 }
 
 export function respond(response: ServerResponse, status: number, headers: ResponseHeaders): void {
-  const sent: OutgoingHttpHeaders = { ...STANDARD };
-  for (const [name, value] of Object.entries(headers)) if (Object.hasOwn(PASSED, name)) sent[name] = value;
+  // Node reads a list of names and values faster than an object with changing names.
+  const sent: OutgoingHttpHeader[] = [...STANDARD];
+  for (const [name, value] of Object.entries(headers))
+    if (Object.hasOwn(PASSED, name)) sent.push(name, value);
   response.writeHead(status, sent);
 }
 
-const STANDARD = {
+const STANDARD = [
   // No current client needs the API version, but old ones conclude from its absence that this is a registry
   // of version 1.
-  'docker-distribution-api-version': 'registry/2.0',
-  'x-content-type-options': 'nosniff',
-};
+  ...['docker-distribution-api-version', 'registry/2.0'],
+  ...['x-content-type-options', 'nosniff'],
+];
 
 /**
  * The longest time in seconds that a client is asked to wait. Podman waits that long up to 20 times before it

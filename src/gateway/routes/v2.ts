@@ -129,9 +129,14 @@ function limitInFlight({ subjects }: V2Dependencies): V2Step {
 
 /** Answers the requests that are about no repository. Every other request is a pull. */
 function answerPingOrCatalog(dependencies: V2Dependencies): V2Step {
-  return ({ req: request, res, state }, next) => {
+  return (context, next) => {
+    const { req: request, res, state } = context;
     const { route, method, authentication, address, started } = state;
-    if (route.kind === 'ping') return answerPing(res, authentication, dependencies);
+    if (route.kind === 'ping') {
+      // The answer is complete, so Koa need not look for one.
+      context.respond = false;
+      return answerPing(res, authentication, dependencies);
+    }
     const received = { request, authentication, address, started };
     if (route.kind === 'catalog') return answerCatalog(res, { ...received, page: route.page }, dependencies);
     state.pull = { ...received, route, method, accountings: [] };
