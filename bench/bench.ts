@@ -1,11 +1,11 @@
 /** Holds the servers, the content and the way to measure that all cases share. */
-import { mkdir, mkdtemp, rm } from 'node:fs/promises';
+import { mkdir, mkdtemp, open, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { ensureServerCertificate } from '../src/pki/local-ca.ts';
 import { startTokenService, type TokenService } from '../test/e2e/support/token-service.ts';
 import { ACCOUNT } from '../test/support/test-core.ts';
-import { type BenchImage, type Layer, makeImage, Pool, writeContent } from './content.ts';
+import { type BenchImage, type Layer, MIB, makeImage, Pool, writeContent } from './content.ts';
 import { takeLoopDelay } from './event-loops.ts';
 import { cpuSeconds, MemoryWatch } from './process-tree.ts';
 import { Rows, type Sample } from './results.ts';
@@ -187,6 +187,20 @@ export class Bench implements AsyncDisposable {
         answered += (await load(one, 1)).requests;
       }
     }
+  }
+
+  /**
+   * Fills page cache and frees it, so that what is written next finds this memory. A virtual machine can give free
+   * memory back to its host, and to get it again costs up to five times the CPU time of writing to it.
+   */
+  async warmPageCache(bytes: number): Promise<void> {
+    const file = path.join(this.directory, 'filler');
+    const piece = Buffer.alloc(MIB);
+    {
+      await using handle = await open(file, 'w');
+      for (let at = 0; at < bytes; at += piece.length) await handle.writeFile(piece);
+    }
+    await rm(file);
   }
 
   /** Runs a load, and returns what it has cost the server's whole tree. */
