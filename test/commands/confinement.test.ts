@@ -9,6 +9,7 @@ import { afterEach, beforeEach, test } from 'node:test';
 import { pathsIn } from '../../src/config/home.ts';
 import { loadConfig } from '../../src/config/load-config.ts';
 import { nodeFlags } from '../../src/launch/confinement.ts';
+import { accountPageOptions, gatewayOptions } from '../../src/launch/role-options.ts';
 import { COMPILED, shareCompiled } from '../support/compiled.ts';
 import { freePort } from '../support/free-port.ts';
 import { waitFor } from '../support/wait-for.ts';
@@ -73,6 +74,43 @@ async function attemptsOf(confined: 'gateway' | 'account'): Promise<void> {
   assert.equal(Object.keys(rest).length, 9);
   // What the same attempts come to where nothing forbids them.
   assert.equal(attempt('core')['read a secret'], 'done');
+}
+
+test('a confined role may read each file that its options name', async () => {
+  const paths = pathsIn(home);
+  await mkdir(path.dirname(paths.policy), { recursive: true });
+  await writeFile(
+    path.join(path.dirname(paths.policy), 'hubgate.yaml'),
+    `tls: { certificate: tls/server.pem, key: tls/server.key, clientCa: tls/clients.pem }
+cache: { directory: /elsewhere/cache }
+hosted: { directory: /elsewhere/hosted, namespaces: { "acme/**": {} } }
+log: { audit: /elsewhere/log/audit.log }
+`,
+  );
+  await mkdir(path.join(path.dirname(paths.policy), 'tls'), { recursive: true });
+  const loaded = await loadConfig({ directory: home, environment: {}, readsSecrets: false });
+  const config = 'value' in loaded ? loaded.value : assert.fail(JSON.stringify(loaded));
+  const options = {
+    gateway: await gatewayOptions(config, paths),
+    account: await accountPageOptions(config, paths),
+  };
+  // Connecting to a socket is no reading of a file.
+  const sockets = [paths.authSocket, paths.coreSocket, paths.accountSocket];
+  for (const role of ['gateway', 'account'] as const) {
+    const flags = nodeFlags(role, config, paths);
+    const readable = flags.flatMap((flag) => flag.match(/^--allow-fs-read=(.*?)\*?$/)?.[1] ?? []);
+    const named = pathsAmong(options[role]).filter((file) => !sockets.includes(file));
+    assert.ok(named.length > 0, role);
+    const missing = named.filter((file) => !readable.some((one) => `${file}/`.startsWith(one)));
+    assert.deepEqual(missing, [], `filesOf in src/launch/confinement.ts lacks these for ${role}`);
+  }
+});
+
+/** Returns the absolute paths among the values of some options. */
+function pathsAmong(value: unknown): string[] {
+  if (typeof value === 'string') return path.isAbsolute(value) ? [value] : [];
+  if (typeof value !== 'object' || value === null || value instanceof URL) return [];
+  return Object.values(value).flatMap(pathsAmong);
 }
 
 const LINUX_ONLY = { skip: process.platform !== 'linux' && 'there is no /proc to look into' };
