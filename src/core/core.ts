@@ -251,7 +251,7 @@ function inCluster(
     database: hostedDatabase,
     duty: hostedDuty,
     openContent: (database, files) =>
-      objects.openHosted({ database, files, cache: store.content, downloads: blobs, purgeCopies }),
+      objects.openHostedObjects({ database, files, cache: store.content, downloads: blobs, purgeCopies }),
   };
 }
 

@@ -322,7 +322,7 @@ export const clusterMutants: readonly Mutant[] = [
   {
     defence: 'a hosted blob is not put into the object store as a mirrored one too',
     file: 'src/core/store/recorded-content.ts',
-    find: 'if (!isStored) await this.#uploads?.expect(digest);',
+    find: 'if (!isInObjectStore) await this.#uploads?.expect(digest);',
     replace: 'await this.#uploads?.expect(digest);',
     tests: HOSTED_OBJECTS,
   },

@@ -25,7 +25,7 @@ export const pullMutants: readonly Mutant[] = [
   {
     defence: 'what a fill has left stays where another repository says no',
     file: 'src/core/pull/download.ts',
-    find: "kind !== 'denied' || (await this.#options.isLinked())",
+    find: "kind !== 'denied' || (await this.#options.isLinkedAnywhere())",
     replace: "kind !== 'denied'",
     tests: SHARED,
   },

@@ -35,15 +35,15 @@ export const quotaMutants: readonly Mutant[] = [
   {
     defence: 'a tag that a private pull has moved is answered by what is cached',
     file: TAG,
-    find: "known.visible !== 'unknown' && (await this.#isStored(known.entry))",
+    find: "known.visible !== 'unknown' && (await this.#isCached(known.entry))",
     replace: 'false',
     tests: REFUSED,
   },
   {
     defence: 'a private tag that is cached is not asked for by a caller that may not pull',
     file: TAG,
-    find: "known.visible !== 'unknown' && (await this.#isStored(known.entry))",
-    replace: 'await this.#isStored(known.entry)',
+    find: "known.visible !== 'unknown' && (await this.#isCached(known.entry))",
+    replace: 'await this.#isCached(known.entry)',
     tests: REFUSED,
   },
   {
@@ -63,7 +63,7 @@ export const quotaMutants: readonly Mutant[] = [
   {
     defence: 'each of many pulls takes its own pull before the upstream is asked',
     file: COLD,
-    find: 'pull({ ...requester, reserved: own })',
+    find: 'pull({ ...requester, takenPull: own })',
     replace: 'pull((own[Symbol.dispose](), requester))',
     tests: REFUSED,
   },

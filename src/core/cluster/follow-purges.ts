@@ -81,7 +81,7 @@ export class FollowedPurges implements AsyncDisposable {
   async #remove(purge: PendingPurge): Promise<void> {
     const { purges, store, log } = this.#options;
     const { digest } = purge;
-    if (!(await store.index.isLinked(digest)) && (await store.content.peek(digest)) !== undefined) {
+    if (!(await store.index.isLinkedAnywhere(digest)) && (await store.content.peek(digest)) !== undefined) {
       await store.content.remove(digest);
       log.info({ digest }, 'content that was purged is removed from the disk');
     }

@@ -216,8 +216,8 @@ export class BlobDownloads implements AsyncDisposable {
     const { store, writes, space, log } = this.#options;
     const download = new Download({
       digest,
-      begin: () => store.content.begin(digest, { isStored: origin !== undefined }),
-      isLinked: () => store.index.isLinked(digest),
+      begin: () => store.content.begin(digest, { isInObjectStore: origin !== undefined }),
+      isLinkedAnywhere: () => store.index.isLinkedAnywhere(digest),
       writes,
       space,
       log,

@@ -15,7 +15,7 @@ export interface ColdPull<T> {
    * True if the content is cached, and it is only unknown whether this caller may find it in the repository.
    * A tag names such content if another caller has pulled it with private access.
    */
-  readonly isStored?: boolean;
+  readonly isCached?: boolean;
 }
 
 /** The pulls of manifests that are not cached. A requester that may not begin one can wait for another's. */
@@ -35,7 +35,7 @@ export class ColdPulls {
   async pull<T>(
     repository: Repository,
     requester: Requester,
-    { key, pull, again, isStored = false }: ColdPull<T>,
+    { key, pull, again, isCached = false }: ColdPull<T>,
   ): Promise<PullOutcome<T>> {
     const other = this.ended(key);
     const reserved = this.#client.reservePull(repository, requester);
@@ -43,7 +43,7 @@ export class ColdPulls {
       using own = reserved;
       // One pull is enough for all who pull the same.
       if (other !== undefined) own[Symbol.dispose]();
-      return await this.run(key, () => pull({ ...requester, reserved: own }));
+      return await this.run(key, () => pull({ ...requester, takenPull: own }));
     }
     if (other !== undefined) {
       await other;
@@ -52,7 +52,7 @@ export class ColdPulls {
       return outcome.kind === 'found' && outcome.cache === 'hit' ? { ...outcome, cache: 'joined' } : outcome;
     }
     // A HEAD costs nothing, and may show that the repository contains what another one has brought here.
-    const free = isStored ? await pull(requester) : undefined;
+    const free = isCached ? await pull(requester) : undefined;
     return free?.kind === 'found' ? free : refusalOf(reserved, 'MANIFEST_UNKNOWN');
   }
 

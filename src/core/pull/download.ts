@@ -16,7 +16,7 @@ export interface DownloadOptions {
   /** Opens the partial file of an earlier fill. */
   readonly begin: () => Promise<PartialContent>;
   /** Tells whether any repository contains the digest. */
-  readonly isLinked: () => Promise<boolean>;
+  readonly isLinkedAnywhere: () => Promise<boolean>;
   readonly writes: CacheWrites;
   readonly space: CacheSpace;
   readonly log: Logger;
@@ -195,7 +195,7 @@ export class Download {
     if (this.#openings.size > 0) return;
     this.#isClosed = true;
     const partial = await this.#partial;
-    const isWanted = kind !== 'denied' || (await this.#options.isLinked());
+    const isWanted = kind !== 'denied' || (await this.#options.isLinkedAnywhere());
     const stays = partial !== undefined && partial.resumeOffset > 0 && isWanted;
     await (stays ? partial.suspend() : partial?.discard())?.catch(() => {});
     this.#end.resolve(undefined);

@@ -59,11 +59,11 @@ export class DigestPull {
     const stored = await store.content.findTyped(digest);
     const known = await links.known(repository, 'manifest', digest, requester.grant);
     const pull = (by: Requester) => this.#resolve({ ...asked, requester: by }, { stored, known });
-    const isStored = stored !== undefined;
-    if (method === 'HEAD' || (isStored && known.link !== undefined)) return pull(requester);
+    const isCached = stored !== undefined;
+    if (method === 'HEAD' || (isCached && known.link !== undefined)) return pull(requester);
     const again = () => this.pull(asked);
     const key = digestKey(repository, digest);
-    return this.#cold.pull(repository, requester, { key, pull, again, isStored });
+    return this.#cold.pull(repository, requester, { key, pull, again, isCached });
   }
 
   /** Confirms that the repository contains the digest, and delivers the manifest. */

@@ -85,8 +85,8 @@ export class TagPull {
       (await this.#isCold(tag, known.entry, requester.grant));
     if (!isCold) return pull(requester);
     const again = () => this.pull(asked);
-    const isStored = known.visible !== 'unknown' && (await this.#isStored(known.entry));
-    return this.#cold.pull(repository, requester, { key: tagKey(repository, tag), pull, again, isStored });
+    const isCached = known.visible !== 'unknown' && (await this.#isCached(known.entry));
+    return this.#cold.pull(repository, requester, { key: tagKey(repository, tag), pull, again, isCached });
   }
 
   async #known({ repository, tag, requester: { grant } }: TagQuestion): Promise<KnownTag> {
@@ -106,10 +106,10 @@ export class TagPull {
   async #isCold(tag: Tag, entry: TagEntry | undefined, grant: ReadAccess): Promise<boolean> {
     if (referrersSubject(tag) !== undefined) return false;
     const isKnown = entry !== undefined && counts(entry, grant);
-    return !isKnown || !(await this.#isStored(entry));
+    return !isKnown || !(await this.#isCached(entry));
   }
 
-  async #isStored(entry: TagEntry | undefined): Promise<boolean> {
+  async #isCached(entry: TagEntry | undefined): Promise<boolean> {
     return entry !== undefined && (await this.#options.store.content.find(entry.digest)) !== undefined;
   }
 

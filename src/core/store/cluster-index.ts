@@ -228,8 +228,8 @@ export class ClusterIndex implements IndexStore {
     await this.#withdraw(repository, linkKey(digest), remove, forget);
   }
 
-  isLinked(digest: Digest): Promise<boolean> {
-    return this.#knowledge.isLinked(digest);
+  isLinkedAnywhere(digest: Digest): Promise<boolean> {
+    return this.#knowledge.isLinkedAnywhere(digest);
   }
 
   repositories(): Promise<readonly RepositoryEntry[]> {

@@ -60,7 +60,7 @@ export interface IndexStore extends AsyncDisposable {
    */
   forget(repository: RepositoryName, unlinked?: Unlinked): Promise<void>;
   removeLink(repository: RepositoryName, digest: Digest): Promise<void>;
-  isLinked(digest: Digest): Promise<boolean>;
+  isLinkedAnywhere(digest: Digest): Promise<boolean>;
   repositories(): Promise<readonly RepositoryEntry[]>;
 
   content(digest: Digest): Promise<ContentEntry | undefined>;

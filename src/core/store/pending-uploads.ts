@@ -17,7 +17,7 @@ export class PendingUploads {
   /** Called with content that is to be put into the store. */
   onAdded: ((digest: Digest) => void) | undefined;
   /** Tells whether the store has content already. */
-  isStored: (digest: Digest) => boolean = () => false;
+  isInObjectStore: (digest: Digest) => boolean = () => false;
 
   private constructor(root: string, digests: Set<Digest>) {
     this.#root = root;
@@ -38,7 +38,7 @@ export class PendingUploads {
 
   /** Records content that is about to be published. */
   async expect(digest: Digest): Promise<void> {
-    if (this.isStored(digest) || this.#digests.has(digest)) return;
+    if (this.isInObjectStore(digest) || this.#digests.has(digest)) return;
     const file = path.join(this.#root, pendingFile(digest));
     await writeFile(file, '', { mode: 0o640 });
     await syncDirectory(path.dirname(file));

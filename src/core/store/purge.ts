@@ -54,7 +54,7 @@ async function removeUnlinked(
   digest: Digest,
   purgeCluster: (digest: Digest) => Promise<number> = async () => 0,
 ): Promise<{ readonly bytes: number; readonly nodes: number }> {
-  if (await index.isLinked(digest)) return { bytes: 0, nodes: 0 };
+  if (await index.isLinkedAnywhere(digest)) return { bytes: 0, nodes: 0 };
   const bytes = (await content.peek(digest))?.size ?? 0;
   await content.remove(digest);
   return { bytes, nodes: await purgeCluster(digest) };

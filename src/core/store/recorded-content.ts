@@ -144,11 +144,11 @@ export class RecordedContent implements ContentStore {
     if (found !== undefined) await this.#published(digest, found.size);
   }
 
-  /** `isStored` is true if the object store of the cluster has the content already. */
-  async begin(digest: Digest, { isStored = false } = {}): Promise<PartialContent> {
+  /** `isInObjectStore` is true if the object store of the cluster has the content already. */
+  async begin(digest: Digest, { isInObjectStore = false } = {}): Promise<PartialContent> {
     const partial = await this.#content.begin(digest);
     const publish = async () => {
-      if (!isStored) await this.#uploads?.expect(digest);
+      if (!isInObjectStore) await this.#uploads?.expect(digest);
       await partial.publish();
       await this.#published(digest, partial.size);
       this.#uploads?.published(digest);

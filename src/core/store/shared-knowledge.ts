@@ -190,7 +190,7 @@ export class SharedKnowledge {
     return (await this.#database.change(sql, [repository, digest])) > 0;
   }
 
-  async isLinked(digest: Digest): Promise<boolean> {
+  async isLinkedAnywhere(digest: Digest): Promise<boolean> {
     const rows = await this.#database.rows('SELECT 1 FROM hubgate.link WHERE digest = $1 LIMIT 1', [digest]);
     return rows.length > 0;
   }

@@ -213,7 +213,7 @@ class SqliteIndex implements IndexStore {
     this.#take(({ change }) => change.removeLink.run(repository, digest));
   }
 
-  async isLinked(digest: Digest): Promise<boolean> {
+  async isLinkedAnywhere(digest: Digest): Promise<boolean> {
     return this.#try(({ select }) => select.linked.get(digest)) !== undefined;
   }
 

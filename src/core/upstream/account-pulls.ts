@@ -48,7 +48,7 @@ export class AccountPulls {
     requester: Requester | undefined,
   ): PullTaken | UnavailablePull | undefined {
     const key = this.#keyOf(account, as);
-    const reserved = requester?.reserved?.use(key);
+    const reserved = requester?.takenPull?.use(key);
     const taken = reserved ?? this.#budgets?.takePull(account.upstream.host, key, requester?.spender);
     return taken === undefined || taken.kind === 'taken' ? taken : overBudget(taken, this.#clock());
   }

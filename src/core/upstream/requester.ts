@@ -13,5 +13,5 @@ export interface Requester {
   readonly cost: Cost;
   readonly spender: Spender;
   /** The pull that was taken for it already, if there is one. */
-  readonly reserved?: ReservedPull;
+  readonly takenPull?: ReservedPull;
 }

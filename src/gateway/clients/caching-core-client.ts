@@ -45,10 +45,10 @@ class CachingCoreClient implements CoreClient {
   readonly #manifests: LRUCache<string, CachedManifest>;
   readonly #blobs: LRUCache<string, SharedBlob>;
   /**
-   * The requests that were sent to the core. Each promise resolves when its request is answered, when it is
-   * given up because the client has gone, or after a moment.
+   * The requests that were sent to the core. Each promise resolves to `look again` when its request is answered, or
+   * after a moment, when whoever waits asks the core itself; and to `given up` if the client has gone.
    */
-  readonly #asking = new Map<string, Promise<'answered' | 'given up'>>();
+  readonly #asking = new Map<string, Promise<'look again' | 'given up'>>();
   /** The cache generation that the entries belong to. */
   #cachedIn = '';
 
@@ -88,8 +88,8 @@ class CachingCoreClient implements CoreClient {
   }
 
   async #ask(key: string, route: CacheableRoute, options: PullOptions): Promise<CoreAnswer> {
-    const { promise, resolve } = Promise.withResolvers<'answered' | 'given up'>();
-    const late = setTimeout(resolve, ANSWER_CACHE.joinFor, 'answered');
+    const { promise, resolve } = Promise.withResolvers<'look again' | 'given up'>();
+    const late = setTimeout(resolve, ANSWER_CACHE.joinFor, 'look again');
     this.#asking.set(key, promise);
     try {
       await this.#reports.flushed();
@@ -97,7 +97,7 @@ class CachingCoreClient implements CoreClient {
     } finally {
       clearTimeout(late);
       this.#asking.delete(key);
-      resolve(options.signal?.().aborted ? 'given up' : 'answered');
+      resolve(options.signal?.().aborted ? 'given up' : 'look again');
     }
   }
 

@@ -52,7 +52,7 @@ export class SharedFills {
    * `announcements`.
    */
   async open(fill: FillReading): Promise<FillReader> {
-    const joined = this.#joined(fill);
+    const joined = this.#followedAlready(fill);
     const followed = joined ?? this.#follow(fill);
     followed.readers++;
     try {
@@ -65,7 +65,7 @@ export class SharedFills {
   }
 
   /** Returns the fill if its announcements are read here already. Then one reading of them is enough. */
-  #joined({ id, announcements, joined }: FillReading): FollowedFill | undefined {
+  #followedAlready({ id, announcements, joined }: FillReading): FollowedFill | undefined {
     const known = this.#followed.get(id);
     if (!joined || known === undefined || known.progress.hasBroken) return undefined;
     announcements.close();

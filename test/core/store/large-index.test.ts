@@ -150,7 +150,10 @@ test('a repository with very many links is forgotten at once, and others have th
   await store.index.putLink(BUSYBOX, FIRST, { kind: 'blob' });
   const forgetting = store.index.forget(ALPINE);
   assert.equal(await store.index.link(ALPINE, 'blob', SECOND), undefined);
-  assert.deepEqual([await store.index.isLinked(FIRST), await store.index.isLinked(SECOND)], [true, false]);
+  assert.deepEqual(
+    [await store.index.isLinkedAnywhere(FIRST), await store.index.isLinkedAnywhere(SECOND)],
+    [true, false],
+  );
   assert.deepEqual(
     (await store.index.repositories()).map(({ name }) => name),
     [BUSYBOX],
@@ -168,7 +171,7 @@ test('what a run before has forgotten and had no time to clear away goes in the 
   // As a crash leaves it.
   await between((database) => database.exec(`UPDATE repository SET name = '~' || id`));
   assert.deepEqual(await store.index.repositories(), []);
-  assert.equal(await store.index.isLinked(FIRST), false);
+  assert.equal(await store.index.isLinkedAnywhere(FIRST), false);
   const rows = () => {
     using database = new DatabaseSync(path.join(directory, 'index.db'));
     return database.prepare('SELECT count(*) AS rows FROM link').get()?.rows as number;

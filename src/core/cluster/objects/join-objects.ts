@@ -53,7 +53,7 @@ export interface ClusterObjects extends AsyncDisposable {
   /** Removes the object of content that no repository contains any more. */
   remove(digest: Digest): Promise<void>;
   /** Opens the blobs of the hosted repositories. */
-  openHosted(of: Omit<HostedObjectsOptions, 'store' | 'prefix' | 'signal' | 'log'>): HostedObjects;
+  openHostedObjects(of: Omit<HostedObjectsOptions, 'store' | 'prefix' | 'signal' | 'log'>): HostedObjects;
   /** Begins to put content there, and to remove what is unused. */
   keep(store: Store): AsyncDisposable;
 }
@@ -85,7 +85,7 @@ export function joinObjects(options: JoinObjectsOptions): ClusterObjects {
     uses,
     async openUploads(directory) {
       uploads = await PendingUploads.open(directory);
-      uploads.isStored = (digest) => source.hasSeen(digest);
+      uploads.isInObjectStore = (digest) => source.hasSeen(digest);
       return uploads;
     },
     get trouble() {
@@ -96,7 +96,7 @@ export function joinObjects(options: JoinObjectsOptions): ClusterObjects {
     },
     requests,
     remove: (digest) => objects.removeUnlinked(digest),
-    openHosted: (of) => new HostedObjects({ ...of, store, prefix, signal: ending.signal, log }),
+    openHostedObjects: (of) => new HostedObjects({ ...of, store, prefix, signal: ending.signal, log }),
     keep({ content, uploads: pending }) {
       const stack = new AsyncDisposableStack();
       if (pending !== undefined)
