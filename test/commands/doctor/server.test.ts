@@ -288,6 +288,15 @@ const FAULTS: readonly [
     /^hub-token has mode 0660: its group may write it; chmod 0640 hub-token/,
   ],
   [
+    'the key of logins can be read by everybody',
+    async () => {
+      await writeFile(at('state/login.key'), 'x', { mode: 0o644 });
+      return () => rm(at('state/login.key'));
+    },
+    'file modes',
+    /^state\/login\.key has mode 0644: others may read or write it; chmod 0640 state\/login\.key/,
+  ],
+  [
     'what the supervisor has compiled can be written by everybody',
     async () => {
       await mkdir(at('run/supervisor'), { recursive: true });

@@ -1,7 +1,7 @@
 import { stat } from 'node:fs/promises';
-import { previousKeyFile } from '../../../auth/token/signing-key-file.ts';
 import { passwordFilesOf } from '../../../config/config.ts';
 import { inHome } from '../../../config/home.ts';
+import { secretFilesOf } from '../../../launch/secret-files.ts';
 import { type Finding, type Looked, wrong } from '../checks.ts';
 import type { ExaminedServer } from './server.ts';
 
@@ -23,11 +23,7 @@ function modesOf({ paths, config }: ExaminedServer): Modes {
   const { tls, log } = config;
   const files = [
     ...passwordFilesOf(config),
-    paths.ca.key,
-    paths.users,
-    paths.signingKey,
-    previousKeyFile(paths.signingKey),
-    ...['', '-wal', '-shm'].map((end) => paths.authState + end),
+    ...secretFilesOf('all', paths),
     tls.key,
     ...Object.values(paths.runtime),
     paths.supervisorRuntime,
