@@ -1,14 +1,24 @@
 /** The verbs for operators on a node of a cluster that hosts repositories: each works on any node, for all of them. */
 import assert from 'node:assert/strict';
+import { spawn, spawnSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { rm } from 'node:fs/promises';
+import { once } from 'node:events';
+import { rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
+import { text } from 'node:stream/consumers';
 import { after, before, suite, test } from 'node:test';
 import { digestOf, imageOf, OCI_MANIFEST } from '../support/hosted-core.ts';
 import type { TestResponse } from '../support/http.ts';
 import { imageOf as upstreamImage } from '../support/image.ts';
+import { RunningMirror } from '../support/running-mirror.ts';
 import { waitFor } from '../support/wait-for.ts';
-import { type ObjectServer, settingsOf, startVersity, whyNoServer } from './support/object-servers.ts';
+import {
+  BUCKET,
+  type ObjectServer,
+  settingsOf,
+  startVersity,
+  whyNoServer,
+} from './support/object-servers.ts';
 import { PASSWORD, TestNodes } from './support/test-nodes.ts';
 
 const POLICY = `version: 1
@@ -21,6 +31,7 @@ const HOSTED = `hosted:
   namespaces:
     "acme-internal/**": { quota: 1GiB, immutableTags: ["v*"] }
 `;
+const BYTES = 'application/octet-stream';
 const REPOSITORY = 'acme-internal/app';
 const LOGIN = { authorization: `Basic ${Buffer.from(`zoe:${PASSWORD}`).toString('base64')}` };
 
@@ -46,33 +57,37 @@ suite('the verbs of hosted repositories in a cluster', { skip: await whyNoServer
     await s3?.[Symbol.asyncDispose]();
   });
 
-  function write(
-    index: number,
-    method: string,
-    target: string,
-    send = '',
-    type = 'application/octet-stream',
-  ) {
-    const headers = { ...LOGIN, 'content-length': String(Buffer.byteLength(send)), 'content-type': type };
-    return cluster.node(index).ask(target, { method, headers, send });
+  interface Place {
+    readonly node: RunningMirror;
+    readonly repository: string;
   }
 
-  async function putBlob(index: number, content: string): Promise<string> {
-    const begun = await write(index, 'POST', `/v2/${REPOSITORY}/blobs/uploads/`);
+  function write({ node, repository }: Place, method: string, below: string, send = '', type = BYTES) {
+    const headers = { ...LOGIN, 'content-length': String(Buffer.byteLength(send)), 'content-type': type };
+    const target = below.startsWith('/') ? below : `/v2/${repository}/${below}`;
+    return node.ask(target, { method, headers, send });
+  }
+
+  async function putBlob(to: Place, content: string): Promise<string> {
+    const begun = await write(to, 'POST', 'blobs/uploads/');
     assert.equal(begun.status, 202, begun.body.toString());
     const digest = digestOf(content);
-    const put = await write(index, 'PUT', `${begun.headers.location}?digest=${digest}`, content);
+    const put = await write(to, 'PUT', `${begun.headers.location}?digest=${digest}`, content);
     assert.equal(put.status, 201, put.body.toString());
     return digest;
   }
 
-  /** Pushes an image of its own through one node, and returns its digest. */
-  async function push(index: number, tag: string): Promise<string> {
+  /** Pushes an image of its own, and returns its digest. */
+  async function pushTo(to: Place, tag: string): Promise<string> {
     const layer = randomBytes(20_000).toString('hex');
-    const manifest = imageOf(await putBlob(index, '{}'), await putBlob(index, layer), layer.length);
-    const put = await write(index, 'PUT', `/v2/${REPOSITORY}/manifests/${tag}`, manifest, OCI_MANIFEST);
+    const manifest = imageOf(await putBlob(to, '{}'), await putBlob(to, layer), layer.length);
+    const put = await write(to, 'PUT', `manifests/${tag}`, manifest, OCI_MANIFEST);
     assert.equal(put.status, 201, put.body.toString());
     return digestOf(manifest);
+  }
+
+  function push(index: number, tag: string): Promise<string> {
+    return pushTo({ node: cluster.node(index), repository: REPOSITORY }, tag);
   }
 
   function pull(index: number, reference: string): Promise<TestResponse> {
@@ -171,6 +186,59 @@ suite('the verbs of hosted repositories in a cluster', { skip: await whyNoServer
       return nodes.every(({ pendingPurges }: { pendingPurges: number }) => pendingPurges === 0);
     });
     assert.match(await run(0, 'cluster', 'status'), /PURGES/);
+  });
+
+  test('what a home hosts that works alone is copied with a client, and its import says so', {
+    skip: spawnSync('skopeo', ['--version']).status === 0 ? false : 'skopeo is not installed',
+  }, async () => {
+    await using alone = await RunningMirror.start({ policy: POLICY, config: HOSTED });
+    const added = await alone.runWith(`${PASSWORD}\n`, 'user', 'add', 'zoe', '--password-stdin');
+    assert.equal(added.code, 0, added.output);
+    const from = { node: alone, repository: 'acme-internal/old' };
+    await waitFor(async () => (await write(from, 'POST', 'blobs/uploads/')).status === 202);
+    const digest = await pushTo(from, '1.0');
+    const place = ({ port }: RunningMirror) => `docker://localhost:${port}/acme-internal/old:1.0`;
+    // The nodes name mirror.corp as their token service, which is nowhere here.
+    const scope = 'repository:acme-internal/old:pull,push';
+    const granted = await cluster
+      .node(1)
+      .ask(`/token?service=mirror.corp&scope=${scope}`, { headers: LOGIN });
+    const { token } = JSON.parse(granted.body.toString());
+    const copy = [
+      ...['copy', '--all', '--preserve-digests', '--src-tls-verify=false', '--dest-tls-verify=false'],
+      ...['--src-creds', `zoe:${PASSWORD}`, '--dest-registry-token', token],
+      ...[place(alone), place(cluster.node(1))],
+    ];
+    // The second time everything is there.
+    for (let time = 0; time < 2; time++) {
+      const child = spawn('skopeo', copy, { stdio: ['ignore', 'ignore', 'pipe'] });
+      const said = text(child.stderr);
+      const [code] = await once(child, 'exit');
+      assert.equal(code, 0, await said);
+    }
+    for (const node of cluster.nodes) {
+      const pulled = await node.ask('/v2/acme-internal/old/manifests/1.0', { headers: LOGIN });
+      assert.equal(pulled.headers['docker-content-digest'], digest);
+    }
+    assert.equal(await alone.stop(), 0);
+    const section = `cluster:
+  database: ${cluster.database}
+  node: n4
+  listen: "127.0.0.1:1"
+  objects:
+    endpoint: ${s3.endpoint}
+    bucket: ${BUCKET}
+    accessKeyFile: ${s3.accessKeyFile}
+    secretKeyFile: ${s3.secretKeyFile}
+`;
+    const file = path.join(alone.home, 'config/hubgate.yaml');
+    await writeFile(file, `server: { url: "https://mirror.corp" }\n${HOSTED}${section}`, { mode: 0o600 });
+    const { code, output } = await alone.run('cluster', 'import');
+    assert.equal(code, 0, output);
+    assert.match(
+      output,
+      /the hosted repositories are not copied; "Move hosted repositories" in docs\/cluster\.md/,
+    );
   });
 
   test('the verbs of a node whose database is away say so', async () => {
