@@ -6,13 +6,14 @@ import { createServer, type Socket } from 'node:net';
 import path from 'node:path';
 import { after, afterEach, beforeEach, test } from 'node:test';
 import { makeNodeCertificate } from '../../src/pki/node-certificate.ts';
+import { Postgres } from '../../src/platform/postgres.ts';
 import { assertBytes } from '../support/assert-bytes.ts';
 import { FakeHub } from '../support/fake-hub.ts';
 import { imageOf } from '../support/image.ts';
 import { ACCOUNT, type TestCore } from '../support/test-core.ts';
 import { waitFor } from '../support/wait-for.ts';
 import { startPostgres } from './support/postgres-server.ts';
-import { startNode } from './support/test-cluster.ts';
+import { PATIENT_CLUSTER, startNode } from './support/test-cluster.ts';
 
 const SIZE = 1_000_000;
 
@@ -122,4 +123,19 @@ test('a node looks for copies again when it has the lease, because another one w
   socket.destroy();
   assertBytes(await waiting, bytes);
   assert.equal(downloads(), 1);
+});
+
+test('a download whose lease the database does not give is unavailable, and no fault of the upstream', async () => {
+  const limits = { ...PATIENT_CLUSTER, query: 2_000 };
+  const patient = await startNode(hub, database, 'n3', { limits });
+  nodes.push(patient);
+  await patient.ask('acme/app/manifests/latest');
+  await using locks = new Postgres({ url: database, application: 'test', connections: 1, deadline: 60_000 });
+  await locks.transaction(async (queries) => {
+    // Leases can be read, and nobody can take one.
+    await queries.rows('LOCK TABLE hubgate.download IN EXCLUSIVE MODE');
+    const { status, headers } = await patient.ask(blob);
+    assert.deepEqual({ status, after: headers['retry-after'] }, { status: 503, after: '5' });
+  });
+  await waitFor(async () => Buffer.isBuffer(await patient.blob(blob)));
 });

@@ -126,13 +126,13 @@ export class SharedDownload implements AsyncDisposable {
         const answer = await this.#tryOpen(from, size, origins);
         if ('kind' in answer) return answer;
         if (performance.now() > until)
-          return unavailable('failed', `node ${answer.silent} does not answer`, 1);
+          return unavailable('cluster', `node ${answer.silent} does not answer`, 1);
         // The lease of a silent node runs out soon. A node that has certainly ended is not waited for.
         if (this.#gone === undefined) await delay(ASK_AGAIN_AFTER);
       }
     } catch (error) {
       if (!(error instanceof DatabaseUnavailable)) throw error;
-      return unavailable('failed', error.message, RETRY_AFTER);
+      return unavailable('cluster', error.message, RETRY_AFTER);
     }
   }
 

@@ -46,7 +46,8 @@ export function refusalOf(answer: UpstreamRefusal, unknown: ErrorName): PullRefu
       ...(retryAfter !== undefined && { retryAfter }),
     };
   }
-  if (cause === 'busy') return { kind: 'refused', error: 'UNAVAILABLE', retryAfter: 1 };
+  if (cause === 'busy' || cause === 'cluster')
+    return { kind: 'refused', error: 'UNAVAILABLE', retryAfter: retryAfter ?? 1 };
   return { kind: 'refused', error: cause === 'timeout' ? 'UPSTREAM_TIMEOUT' : 'UPSTREAM_FAILED' };
 }
 

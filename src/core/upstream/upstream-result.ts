@@ -22,7 +22,8 @@ export interface UpstreamFailure {
    * `limited` is a 429. `credential` means that the upstream refuses the configured credential. `unfit` means
    * that its answer cannot be used (too large, or of a wrong digest or type). `busy` means that too many
    * requests wait for a connection of ours, so the upstream was not asked. `budget` means that the requester may
-   * not pull now, so the upstream was not asked either.
+   * not pull now, so the upstream was not asked either. `cluster` means that the database or the other nodes of the cluster do
+   * not say who downloads.
    */
   readonly cause:
     | 'timeout'
@@ -32,7 +33,8 @@ export interface UpstreamFailure {
     | 'credential'
     | 'unfit'
     | 'busy'
-    | 'budget';
+    | 'budget'
+    | 'cluster';
   /**
    * The text for the log. It never contains a URL's query, a header or a body, because those can hold
    * secrets.
