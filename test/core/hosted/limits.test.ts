@@ -119,6 +119,26 @@ test('an upload that nobody touches for an hour is removed, and no other', async
   await waitFor(async () => (await readdir(`${core.directory}/uploads`)).length === 0);
 });
 
+test('an upload that ends because it is a day old, in the middle of a chunk, is unknown from then on', async () => {
+  for (const method of ['PATCH', 'PUT'] as const) {
+    await using core = await HostedCore.start({}, { sweepEvery: 10 });
+    const upload = await core.begin();
+    const bytes = Buffer.alloc(512 * KIB, 7);
+    const target = method === 'PUT' ? `${upload}?digest=${digestOf(bytes)}` : upload;
+    const sending = core.open(method, target, { 'content-length': String(bytes.length) });
+    const answered = once(sending, 'response') as Promise<[IncomingMessage]>;
+    sending.write(bytes.subarray(0, 300 * KIB));
+    const state = async () => core.write('GET', upload);
+    await waitFor(async () => (await state()).headers.range === `0-${300 * KIB - 1}`);
+    core.core.now += 24 * HOUR + 1;
+    await waitFor(async () => (await state()).status === 404);
+    sending.end(bytes.subarray(300 * KIB));
+    const [response] = await answered;
+    const answer = Buffer.concat(await response.toArray()).toString();
+    assert.deepEqual([response.statusCode, JSON.parse(answer).errors[0].code], [404, 'BLOB_UPLOAD_UNKNOWN']);
+  }
+});
+
 test('a blob larger than the limit is refused with 403, announced or not, and its upload is over', async () => {
   await using core = await HostedCore.start({}, { maxBlob: 10 });
   for (const isStreamed of [true, false]) {
