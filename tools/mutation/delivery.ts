@@ -21,7 +21,7 @@ export const deliveryMutants: readonly Mutant[] = [
   {
     defence: 'a response of the API cannot be sniffed as another type',
     file: 'src/gateway/http/respond.ts',
-    find: "'x-content-type-options': 'nosniff'",
+    find: "...['x-content-type-options', 'nosniff'],",
     replace: '',
     tests: ['test/gateway/v2.test.ts', 'test/gateway/framing.test.ts'],
   },

@@ -177,7 +177,7 @@ export const hostedMutants: readonly Mutant[] = [
   {
     defence: 'what is stored counts on the quota',
     file: 'src/core/hosted/quota.ts',
-    find: '(yield* select.used.get(name))?.bytes ?? 0',
+    find: '(yield* select.used.get(namespace.name))?.bytes ?? 0',
     replace: '0',
     tests: LIMITS,
   },
@@ -465,8 +465,8 @@ export const hostedMutants: readonly Mutant[] = [
   {
     defence: 'a body that would fill the disk is refused before it is read',
     file: 'src/core/hosted/upload.ts',
-    find: '(await this.#reserveTo(announced)) ?? (await this.#options.whyNoDisk(length ?? 0));',
-    replace: 'await this.#reserveTo(announced);',
+    find: '(await this.#reserveTo(announced, 0)) ?? (await this.#options.whyNoDisk(length ?? 0));',
+    replace: 'await this.#reserveTo(announced, 0);',
     tests: LIMITS,
   },
   {
