@@ -55,6 +55,9 @@ CREATE TABLE hubgate.device (
 );
 `;
 
+/** The session at the identity provider to which a session of the account page belongs. */
+export const SESSION_SIDS = 'ALTER TABLE hubgate.session ADD COLUMN sid text;';
+
 /** The key that seals the refresh tokens of people, and the nodes that ask about them at the moment. */
 export const DIRECTORY_TABLES = `
 CREATE TABLE hubgate.login_key (

@@ -3,7 +3,7 @@
  * schema. Each release knows the schemas that it can run on.
  */
 import type { Postgres } from '../platform/postgres.ts';
-import { ACCOUNT_TABLES, AUTH_TABLES, DIRECTORY_TABLES, PERSON_TABLES } from './auth-tables.ts';
+import { ACCOUNT_TABLES, AUTH_TABLES, DIRECTORY_TABLES, PERSON_TABLES, SESSION_SIDS } from './auth-tables.ts';
 import { COUNT_TABLES } from './count-tables.ts';
 import { DOCUMENT_TABLES } from './document-tables.ts';
 import { HOSTED_CLUSTER_TABLES } from './hosted-tables.ts';
@@ -18,7 +18,7 @@ const MIGRATIONS: readonly string[] = [
   [PERSON_TABLES, ACCOUNT_TABLES].join(''),
   OBJECT_TABLES,
   [DIRECTORY_TABLES, HOSTED_CLUSTER_TABLES].join(''),
-  PURGE_TABLES,
+  [PURGE_TABLES, SESSION_SIDS].join(''),
 ];
 
 /** The version of the schema that this release makes. It also runs on the next one. */

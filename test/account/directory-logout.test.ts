@@ -106,6 +106,23 @@ test('a forged logout token is refused: by another key, without a signature, cha
   assert.equal(await hasEnded(browser), false);
 });
 
+test('a logout of one session, which is not the newest, ends that one and no other', async () => {
+  const browsers = [await mirror.loggedIn('gus'), await mirror.loggedIn('gus'), await mirror.loggedIn('gus')];
+  const [first, second, third] = browsers;
+  assert.ok(first && second && third);
+  await using state = hubgate.openState();
+  const sids = (await state.sessions()).filter(({ user }) => user === 'gus').map(({ sid }) => sid);
+  assert.equal(new Set(sids).size, 3);
+  const stranger = await mirror.loggedIn('hal');
+  assert.equal(await mirror.logOut(await provider.logoutToken({ sid: sids[0] })), 200);
+  const ended = await Promise.all([first, second, third, stranger].map(hasEnded));
+  assert.deepEqual(ended, [true, false, false, false]);
+  assert.equal(await mirror.logOut(await provider.logoutToken({ sid: 'of nobody' })), 200);
+  assert.equal(await hasEnded(second), false);
+  assert.equal(await mirror.logOut(await provider.logoutToken({ sid: sids[1], sub: 'sub-gus' })), 200);
+  assert.deepEqual(await Promise.all([second, third].map(hasEnded)), [true, true]);
+});
+
 test('a logout token counts once', async () => {
   await mirror.loggedIn('fay');
   const token = await provider.logoutToken({ sub: 'sub-fay' });

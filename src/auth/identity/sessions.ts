@@ -15,6 +15,8 @@ export interface ProvedUser {
   readonly login: string | null;
   /** The id of the credential that proved it. The session ends when it is in force no longer. */
   readonly credential: string;
+  /** The id of the session at the identity provider; absent if there is none. */
+  readonly sid?: string | null;
 }
 
 /** A session that is in force. */
@@ -68,7 +70,7 @@ export function createSessions({ state, credentials, clock }: SessionsOptions): 
       const expiresAt = now + SESSIONS.lifetime;
       await state.putSession({
         ...{ hash: hashOfSession(session), ...proved, createdAt: now, usedAt: now },
-        ...{ expiresAt, authenticatedAt: now },
+        ...{ expiresAt, authenticatedAt: now, sid: proved.sid ?? null },
       });
       return { session, expiresAt };
     },

@@ -54,7 +54,7 @@ export async function finishLogin(context: Context, dependencies: BrowserLoginDe
     const { person, returnTo } = finished;
     const { name: user } = person;
     const proved = { user, login, credential: personCredential(person) };
-    const created = await sessions.create(proved);
+    const created = await sessions.create({ ...proved, sid: person.sid });
     auditUser(context, { action: 'login', ...proved });
     log.info({ user, login, address }, 'somebody has logged in to the account page');
     answerJson(context, { ...created, user, returnTo } satisfies FinishedBrowserLogin);

@@ -62,6 +62,8 @@ export interface StoredSession {
   readonly authenticatedAt: number;
   /** The id of the credential that it was given for. It ends with that credential. */
   readonly credential: string;
+  /** The id of the session at the identity provider, which a logout there names; null if there is none. */
+  readonly sid: string | null;
 }
 
 /** A client certificate that was issued here, or that was only revoked here. */

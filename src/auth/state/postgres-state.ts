@@ -11,7 +11,7 @@ const TOKEN = `id, owner, owner_id AS "ownerId", hash, created_at AS "createdAt"
 const LOGIN = `id, "user", hash, credential, client, created_at AS "createdAt", expires_at AS "expiresAt",
   last_used_at AS "lastUsedAt"`;
 const SESSION = `hash, "user", login, created_at AS "createdAt", used_at AS "usedAt", expires_at AS "expiresAt",
-  authenticated_at AS "authenticatedAt", credential`;
+  authenticated_at AS "authenticatedAt", credential, sid`;
 const CERTIFICATE = `fingerprint, tbs_hash AS "tbsHash", name, serial, issued_at AS "issuedAt",
   expires_at AS "expiresAt", revoked_at AS "revokedAt"`;
 
@@ -139,11 +139,11 @@ class PostgresState implements AuthState {
   }
 
   async putSession(session: StoredSession): Promise<void> {
-    const { hash, user, login, createdAt, usedAt, expiresAt, authenticatedAt, credential } = session;
+    const { hash, user, login, createdAt, usedAt, expiresAt, authenticatedAt, credential, sid } = session;
     await this.#database.change(
-      `INSERT INTO hubgate.session (hash, "user", login, created_at, used_at, expires_at, authenticated_at, credential)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`,
-      [hash, user, login, createdAt, usedAt, expiresAt, authenticatedAt, credential],
+      `INSERT INTO hubgate.session (hash, "user", login, created_at, used_at, expires_at, authenticated_at, credential, sid)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)`,
+      [hash, user, login, createdAt, usedAt, expiresAt, authenticatedAt, credential, sid],
     );
   }
 

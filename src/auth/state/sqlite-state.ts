@@ -155,10 +155,10 @@ class SqliteState implements AuthState {
   }
 
   async putSession(session: StoredSession): Promise<void> {
-    const { hash, user, login, createdAt, usedAt, expiresAt, authenticatedAt, credential } = session;
+    const { hash, user, login, createdAt, usedAt, expiresAt, authenticatedAt, credential, sid } = session;
     this.#run(
-      'INSERT INTO session VALUES (?, ?, ?, ?, ?, ?, ?, ?)',
-      ...[hash, user, login, createdAt, usedAt, expiresAt, authenticatedAt, credential],
+      'INSERT INTO session VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)',
+      ...[hash, user, login, createdAt, usedAt, expiresAt, authenticatedAt, credential, sid],
     );
   }
 

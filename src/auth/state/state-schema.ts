@@ -5,7 +5,7 @@ import type { StoredLogin, StoredSession, StoredToken } from './auth-state.ts';
 import { DEVICE_TABLE, type DeviceRow } from './stored-device.ts';
 import { PERSON_TABLE, type PersonRow } from './stored-person.ts';
 
-export const STATE_VERSION = 6;
+export const STATE_VERSION = 7;
 
 const SESSION_TABLE = `
   CREATE TABLE session (
@@ -13,6 +13,8 @@ const SESSION_TABLE = `
     expires_at INTEGER NOT NULL, authenticated_at INTEGER NOT NULL, credential TEXT NOT NULL
   ) STRICT, WITHOUT ROWID;
 `;
+
+const SESSION_SID = 'ALTER TABLE session ADD COLUMN sid TEXT;';
 
 export const STATE_SCHEMA = `
   CREATE TABLE token (
@@ -30,6 +32,7 @@ export const STATE_SCHEMA = `
   ) STRICT, WITHOUT ROWID;
   ${PERSON_TABLE}
   ${SESSION_TABLE}
+  ${SESSION_SID}
   ${DEVICE_TABLE}
   PRAGMA user_version = ${STATE_VERSION};
 `;
@@ -41,6 +44,7 @@ export const STATE_ADDITIONS: Readonly<Record<number, string>> = {
   3: PERSON_TABLE,
   4: `ALTER TABLE token ADD COLUMN label TEXT; ${SESSION_TABLE}`,
   5: DEVICE_TABLE,
+  6: SESSION_SID,
 };
 
 /** Returns the statements that bring a state of an earlier version up to date. */
@@ -86,6 +90,7 @@ interface SessionRow {
   readonly expires_at: number;
   readonly authenticated_at: number;
   readonly credential: string;
+  readonly sid: string | null;
 }
 
 interface CertificateRow {
@@ -171,6 +176,7 @@ export function sessionIn(row: SessionRow): StoredSession {
     expiresAt: row.expires_at,
     authenticatedAt: row.authenticated_at,
     credential: row.credential,
+    sid: row.sid,
   };
 }
 

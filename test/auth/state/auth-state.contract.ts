@@ -39,7 +39,7 @@ function login(id: string, createdAt = 1): StoredLogin {
 }
 
 function session(hash: string, createdAt = 1): StoredSession {
-  const proof = { user: 'ana', login: null, credential: 'pw_1' };
+  const proof = { user: 'ana', login: null, credential: 'pw_1', sid: null };
   return { hash, ...proof, createdAt, usedAt: 2, expiresAt: 3, authenticatedAt: 1 };
 }
 
@@ -75,7 +75,7 @@ export function testAuthState(name: string, open: () => Promise<OpenedAuthState>
       await state.putToken(token('t2', 1));
       await state.putLogin(login('l1', 2));
       await state.putLogin(login('l2', 1));
-      await state.putSession({ ...session('s1', 2), login: 'corp' });
+      await state.putSession({ ...session('s1', 2), login: 'corp', sid: 'at the provider' });
       await state.putSession(session('s2', 1));
       await state.putCertificate(certificate('ef'));
       await using again = await opened.openAgain();
@@ -83,7 +83,10 @@ export function testAuthState(name: string, open: () => Promise<OpenedAuthState>
       assert.deepEqual(await again.token('t1'), used);
       assert.deepEqual(await again.logins(), [login('l2', 1), login('l1', 2)]);
       assert.deepEqual(await again.login('l1'), login('l1', 2));
-      assert.deepEqual(await again.sessions(), [session('s2', 1), { ...session('s1', 2), login: 'corp' }]);
+      assert.deepEqual(await again.sessions(), [
+        session('s2', 1),
+        { ...session('s1', 2), login: 'corp', sid: 'at the provider' },
+      ]);
       assert.deepEqual(await again.session('s2'), session('s2', 1));
       assert.equal(await again.session('none'), undefined);
       assert.deepEqual(await again.certificates(), [certificate('ef')]);

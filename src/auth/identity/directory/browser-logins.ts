@@ -3,6 +3,7 @@ import { z } from 'zod';
 import type { OidcLogin } from '../../../config/login.ts';
 import { ExpiringCache } from '../../../platform/expiring-cache.ts';
 import { OIDC } from '../../limits.ts';
+import type { AuthState } from '../../state/auth-state.ts';
 import type { StoredPerson } from '../../state/stored-person.ts';
 import { followIssuer } from '../federation/issuer-keys.ts';
 import { bindPerson } from './bind-person.ts';
@@ -10,7 +11,7 @@ import { claimed, confirmOne, endSessionsOf, refusePerson } from './confirm-peop
 import type { ConfirmationClaims } from './confirmation-claims.ts';
 import { ConfirmationRound } from './confirmation-round.ts';
 import { DirectoryUnavailable } from './directory.ts';
-import { createVerifyLogoutToken, type VerifyLogoutToken } from './logout-token.ts';
+import { createVerifyLogoutToken, type LogoutSubject, type VerifyLogoutToken } from './logout-token.ts';
 import type { OidcDirectory } from './oidc.ts';
 import type { DirectoryLoginsOptions, OpenedDirectory, WatchedQuestion } from './opened-directory.ts';
 import { REFRESH_PURPOSE, type TextSeal } from './sealed-text.ts';
@@ -131,20 +132,35 @@ export function createBrowserLogins(options: BrowserLoginsOptions): BrowserLogin
       const subject = await entry?.verifyLogout(token);
       if (entry === undefined || subject === undefined) return undefined;
       const { sub, sid } = subject;
-      const all = sub === undefined ? await stored.people() : [await stored.personOf(name, sub)];
-      const people = all.filter(
-        (person) => person?.login === name && (sub !== undefined || person.sid === sid),
-      );
+      // A token that names somebody ends everything, because a provider may name one session of many there.
+      const only = sub === undefined ? sid : undefined;
       const ended: LoggedOutPerson[] = [];
-      for (const person of people) {
-        if (person === undefined) continue;
-        await endLogin(person, entry, options);
+      for (const person of await peopleOf(name, subject, stored)) {
+        await endLogin(person, entry, options, only);
         const { name: user } = person;
         ended.push({ name: user, isSuspended: (await stored.person(user))?.refusedAt !== null });
       }
       return ended;
     },
   };
+}
+
+/** Returns the person whom a logout token names, or whose session it names. */
+async function peopleOf(
+  login: string,
+  { sub, sid }: LogoutSubject,
+  state: Pick<AuthState, 'people' | 'personOf' | 'sessions'>,
+): Promise<readonly StoredPerson[]> {
+  if (sub !== undefined) {
+    const person = await state.personOf(login, sub);
+    return person === undefined ? [] : [person];
+  }
+  const sessions = (await state.sessions()).filter((one) => one.login === login && one.sid === sid);
+  const users = new Set(sessions.map(({ user }) => user));
+  // The session here may have ended before the one at the provider.
+  return (await state.people()).filter(
+    (one) => one.login === login && (one.sid === sid || users.has(one.name)),
+  );
 }
 
 /**
@@ -155,9 +171,10 @@ async function endLogin(
   person: StoredPerson,
   { login, oidc }: OidcEntry,
   options: BrowserLoginsOptions,
+  sid: string | undefined,
 ): Promise<void> {
   const { state, watched, log } = options;
-  await endSessionsOf(person, state);
+  await endSessionsOf(person, state, sid);
   log.info({ login: login.name, user: person.name }, 'somebody has logged out at the identity provider');
   const round = new ConfirmationRound(login.name, options);
   const ask = () =>

@@ -23,12 +23,16 @@ export async function refusePerson(
   log.info({ login: person.login, user: person.name }, 'the directory confirms a person no longer');
 }
 
+/** Ends the sessions of a person: all of them, or only those that may belong to one at the identity provider. */
 export async function endSessionsOf(
   { name, login }: Pick<StoredPerson, 'name' | 'login'>,
   state: Pick<AuthState, 'sessions' | 'removeSession'>,
+  sid?: string,
 ): Promise<void> {
-  for (const session of await state.sessions())
-    if (session.user === name && session.login === login) await state.removeSession(session.hash);
+  for (const { hash, user, login: by, sid: its } of await state.sessions()) {
+    const mayBelong = sid === undefined || its === null || its === sid;
+    if (user === name && by === login && mayBelong) await state.removeSession(hash);
+  }
 }
 
 /**
