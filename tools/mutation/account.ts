@@ -333,15 +333,15 @@ export const accountMutants: readonly Mutant[] = [
   {
     defence: 'another login of a laptop revokes its earlier token',
     file: 'bin/docker-credential-hubgate.cjs',
-    find: 'if (formerSecret !== undefined) await revoke(former, formerSecret).catch(() => {});',
-    replace: '',
+    find: 'await revoke(former, secret).catch(asIs)',
+    replace: 'undefined',
     tests: ['test/account/laptops.test.ts'],
   },
   {
     defence: 'the program of laptops prints no control character of a name',
     file: 'bin/docker-credential-hubgate.cjs',
-    find: 'stream.write(`${escaped(error.message)}\\n`)',
-    replace: 'stream.write(`${error.message}\\n`)',
+    find: 'const text = `${escaped(error.message)}\\n`;',
+    replace: 'const text = `${error.message}\\n`;',
     tests: ['test/commands/credential-helper.test.ts'],
   },
   {
@@ -361,15 +361,15 @@ export const accountMutants: readonly Mutant[] = [
   {
     defence: 'a password of docker login is not sent to be revoked',
     file: 'bin/docker-credential-hubgate.cjs',
-    find: '  if (!record.isIssued) return;\n',
+    find: '  if (!isIssued) return;\n',
     replace: '',
     tests: ['test/commands/credential-helper.test.ts'],
   },
   {
     defence: 'a keychain that keeps nothing is not believed',
     file: 'bin/docker-credential-hubgate.cjs',
-    find: 'return secretIn(name, host) === secret;',
-    replace: 'return true;',
+    find: '.isDone && lookIn(name, host).secret === secret;',
+    replace: '.isDone;',
     tests: ['test/commands/credential-helper.test.ts'],
   },
 ];
