@@ -132,8 +132,8 @@ export const clusterMutants: readonly Mutant[] = [
   {
     defence: 'what is purged leaves the object store',
     file: 'src/core/store/purge.ts',
-    find: '  await removeObject?.(digest);\n',
-    replace: '',
+    find: 'nodes: await purgeCluster(digest) }',
+    replace: 'nodes: Number(purgeCluster === undefined) }',
     tests: OBJECTS,
   },
   {
