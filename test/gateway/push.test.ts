@@ -272,6 +272,9 @@ test('an upload belongs to its subject', async () => {
   assert.equal((await send(locationOf(begun), { method: 'DELETE', user: 'cid' })).status, 204);
   assert.equal((await send(locationOf(begun), { method: 'GET', user: 'cid' })).status, 404);
   await hubgate.setPolicy(POLICY);
+  await waitFor(
+    async () => (await send(`${APP}/blobs/uploads/`, { method: 'POST', user: 'pia' })).status !== 202,
+  );
 });
 
 test('a hosted name asks no upstream, and Docker Hub’s repository of that name is another one', async () => {
