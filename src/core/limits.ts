@@ -101,6 +101,14 @@ export const REFUSED_FOR = {
   limitedAtMost: 300_000,
 };
 
+/** The seconds after which a refused client is told to ask again, for each reason. */
+export const CLIENT_RETRY_AFTER = {
+  /** The database or the object store of the cluster does not answer. */
+  storeAway: 5,
+  /** As many uploads or manifests as are allowed are being received. */
+  tooManyPushes: 5,
+};
+
 /** The milliseconds for which one of several accounts is used before they are compared again. */
 export const ACCOUNT_KEPT_FOR = 60_000;
 

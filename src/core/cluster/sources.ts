@@ -12,6 +12,7 @@ import type { StoredObject } from '../../cluster/objects/stored-objects.ts';
 import { DatabaseUnavailable } from '../../platform/database-unavailable.ts';
 import { throwIfNobodyWaits } from '../../platform/scheduling/waiters.ts';
 import type { Digest } from '../../registry/digest.ts';
+import { CLIENT_RETRY_AFTER } from '../limits.ts';
 import type { OpenBlob } from '../pull/receive-blob.ts';
 import type { BlobBody } from '../upstream/read-blob.ts';
 import { ok, type UpstreamResult, unavailable } from '../upstream/upstream-result.ts';
@@ -27,9 +28,6 @@ export interface SourcesOptions {
   readonly objects?: ObjectSource | undefined;
   readonly limits: ClusterLimits;
 }
-
-/** The seconds after which a client may ask again while the database is away. */
-const RETRY_AFTER = 5;
 
 /** The milliseconds after which a node that did not answer is asked again. */
 const ASK_AGAIN_AFTER = 100;
@@ -132,7 +130,7 @@ export class SharedDownload implements AsyncDisposable {
       }
     } catch (error) {
       if (!(error instanceof DatabaseUnavailable)) throw error;
-      return unavailable('cluster', error.message, RETRY_AFTER);
+      return unavailable('cluster', error.message, CLIENT_RETRY_AFTER.storeAway);
     }
   }
 

@@ -3,6 +3,7 @@ import type { Logger } from '../../platform/log.ts';
 import { runPeriodically } from '../../platform/scheduling/periodic-task.ts';
 import type { DigestAlgorithm } from '../../registry/digest.ts';
 import { newUploadId, type UploadId, type UploadOwner } from '../../registry/upload-id.ts';
+import { CLIENT_RETRY_AFTER } from '../limits.ts';
 import type { HostedContent } from './hosted-content.ts';
 import type { HostedDatabase } from './hosted-database.ts';
 import type { UploadLimits } from './limits.ts';
@@ -79,7 +80,7 @@ export class Uploads implements AsyncDisposable {
     while (this.#isCrowded(by.subjectKey)) {
       const left = deadline - performance.now();
       if (left <= 0 || signal.aborted || this.#waiting.size >= limits.open)
-        return { ...refuseWrite('TOO_MANY_UPLOADS'), retryAfter: 5 };
+        return { ...refuseWrite('TOO_MANY_UPLOADS'), retryAfter: CLIENT_RETRY_AFTER.tooManyPushes };
       await this.#anEnd(left, signal);
     }
     this.#beginning.push(by);

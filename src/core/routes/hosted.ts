@@ -21,12 +21,9 @@ import { type HostedRefusal, refuseWrite } from '../hosted/refusal.ts';
 import type { SendToOwner } from '../hosted/send-to-owner.ts';
 import type { ReceivedBody, Upload } from '../hosted/upload.ts';
 import type { Uploader } from '../hosted/uploads.ts';
-import { MAX_DOCUMENT_SIZE } from '../limits.ts';
+import { CLIENT_RETRY_AFTER, MAX_DOCUMENT_SIZE } from '../limits.ts';
 import { closingOf } from './closing.ts';
 import { forwardUpload } from './forward-upload.ts';
-
-/** The seconds after which a client may ask again while the database of the cluster is away. */
-const RETRY_AFTER = 5;
 
 /** Opens a blob of a mirrored repository, if the cache has it and the read access reaches it. */
 export type OpenCachedBlob = (
@@ -116,7 +113,10 @@ export function answerUnavailable(context: Context, { cause }: HostedUnavailable
 /** Clients such as docker ask again, and people know what to wait for. */
 export function answerDatabaseAway(context: Context): void {
   const words = 'the database of the cluster does not answer now; try again later';
-  answerHostedRefusal(context, { ...refuseWrite('UNAVAILABLE', words), retryAfter: RETRY_AFTER });
+  answerHostedRefusal(context, {
+    ...refuseWrite('UNAVAILABLE', words),
+    retryAfter: CLIENT_RETRY_AFTER.storeAway,
+  });
 }
 
 async function routeWrite(write: Write, resource: string): Promise<HostedRefusal | undefined> {
@@ -279,7 +279,7 @@ async function putManifest(write: Write, reference: Reference): Promise<HostedRe
     return await hosted.places.run(by.subjectKey, waiting, () => receiveManifest(write, reference));
   } catch (error) {
     if (!(error instanceof QueueFullError || error instanceof DeadlineError)) throw error;
-    return { ...refuseWrite('TOO_MANY_REQUESTS'), retryAfter: 5 };
+    return { ...refuseWrite('TOO_MANY_REQUESTS'), retryAfter: CLIENT_RETRY_AFTER.tooManyPushes };
   } finally {
     // A client that sets a tag has nothing more to push, and one whose tag is refused gives up.
     if (reference.kind === 'tag' || query.has('tag')) hosted.pushes.end(callerOf(write), by.repository);

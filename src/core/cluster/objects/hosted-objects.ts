@@ -16,6 +16,7 @@ import type { HostedFiles } from '../../hosted/hosted-files.ts';
 import type { HostedStatements } from '../../hosted/hosted-statements.ts';
 import type { HostedStep } from '../../hosted/hosted-step.ts';
 import { type HostedRefusal, RefusedChange, refuseWrite } from '../../hosted/refusal.ts';
+import { CLIENT_RETRY_AFTER } from '../../limits.ts';
 import type { PullOutcome, PullRefusal } from '../../pull/outcome.ts';
 import type { BlobPull } from '../../pull/pull-blob.ts';
 import type { PulledBlob } from '../../pull/pulled-blob.ts';
@@ -39,8 +40,6 @@ export interface HostedObjectsOptions {
   readonly log: Logger;
 }
 
-/** The seconds after which a client may ask again while the object store is away. */
-const RETRY_AFTER = 5;
 /** The bytes that are read at once from an upload. */
 const READ_SIZE = 512 * 1024;
 
@@ -207,12 +206,12 @@ export class HostedObjects implements HostedContent {
   }
 }
 
-const AWAY: PullRefusal = { kind: 'refused', error: 'UNAVAILABLE', retryAfter: RETRY_AFTER };
+const AWAY: PullRefusal = { kind: 'refused', error: 'UNAVAILABLE', retryAfter: CLIENT_RETRY_AFTER.storeAway };
 
 /** Clients such as docker push again after a 503. */
 function storeAway(detail: string): HostedRefusal {
   const words = `the object store of this registry cannot be used now: ${detail}; push again later`;
-  return { ...refuseWrite('UNAVAILABLE', words), retryAfter: RETRY_AFTER };
+  return { ...refuseWrite('UNAVAILABLE', words), retryAfter: CLIENT_RETRY_AFTER.storeAway };
 }
 
 interface PutKey {
