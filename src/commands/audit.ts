@@ -173,7 +173,7 @@ function isCountWanted(
 
 /** A pull, a push, or a request that belongs to neither. */
 interface Summary {
-  /** The first request; of a push the one that published or refused the most: a manifest, then its tag. */
+  /** The request that the summary shows: the first one of a pull, and the last manifest of a push. */
   first: StoredAuditLine;
   requests: number;
   /** The times in milliseconds since the epoch. */
@@ -196,6 +196,7 @@ async function* summaries(lines: AsyncIterable<AuditEntry>): AsyncGenerator<stri
   for await (const { line } of lines) {
     const ended = Date.parse(line.time);
     for (const [key, one] of open) {
+      // A pull that goes on keeps its place, and those that began after it wait, so the order stays.
       if (ended - one.ended < RECENT_PULL_TTL) break;
       open.delete(key);
       yield formatEntry(one);
@@ -315,7 +316,7 @@ function formatSummary({
   return formatRow([...cells, details.join('  ')], WIDTHS);
 }
 
-/** A push is known by its manifests, and at last by its tag. */
+/** True for the PUT of a manifest. Clients put the manifest with the tag last, so that one names the push. */
 function isManifest({ action, upload, method }: StoredAuditLine): boolean {
   return action === 'push' && upload === undefined && method === 'PUT';
 }

@@ -6,6 +6,7 @@
 import { z } from 'zod';
 
 export const CORE_HEADERS = {
+  /** The read access of the caller, as `ReadAccess`. */
   grant: 'hubgate-grant',
   /**
    * The repository of a request. Both values are taken literally, so that the core fetches what was
@@ -15,6 +16,7 @@ export const CORE_HEADERS = {
   path: 'hubgate-path',
   /** The single requested range of a blob. The answer may be only that range. */
   range: 'hubgate-range',
+  /** The way in which the answer was obtained, as one of `CACHE_STATES`. */
   cache: 'hubgate-cache',
   /** The name of a refusal in `ERRORS`. */
   error: 'hubgate-error',
@@ -27,7 +29,7 @@ export const CORE_HEADERS = {
   caller: 'hubgate-caller',
   /**
    * A hash in a request that is the same for all requests of one subject, which can be several callers. The
-   * request counts on the subject's share of the upstream.
+   * request counts toward the subject's share of the upstream.
    */
   subjectKey: 'hubgate-subject-key',
   /** The budgets that the pull is charged to, as `BUDGETS` in JSON. Absent if no limit applies. */

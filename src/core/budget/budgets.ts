@@ -4,10 +4,16 @@
  * its count. It knows no users and no policy: the gateway says what may be spent. What is free, such as
  * cached content, never asks here.
  *
- * The rules are in this order. Each limit must have something left. Once only a reserve is left, only
- * those may pull for whom it is kept. While more than half of the quota is left, no other rule applies. After that, a
- * subject that has used its fair share waits as long as another one wants the quota (`fair-share.ts`). Without a known quota there is no
- * reserve and no share, and what is not known never refuses anybody. See docs/decisions/0012.
+ * The rules, in their order:
+ *
+ * 1. Each limit must have something left.
+ * 2. If all that is left is reserved, only those may pull for whom it is reserved.
+ * 3. If more than half of the quota is left, the pull is allowed.
+ * 4. Otherwise a subject that has used its fair share waits as long as another one wants the quota
+ *    (`fair-share.ts`).
+ *
+ * Without a known quota there is no reserve and no share, and what is not known never refuses anybody. See
+ * docs/decisions/0012.
  */
 import { existsSync } from 'node:fs';
 import type { Clock } from '../../platform/clock.ts';

@@ -35,8 +35,9 @@ interface Candidate {
 }
 
 /**
- * The decision about a candidate, and why. `keep`: something needs the content, so it is no candidate any more;
- * when that is removed, it becomes one again. `wait`: the content is judged again at `until`.
+ * The decision about a candidate, and why. `keep`: something needs the content, so it is no candidate any more.
+ * When what needs it is removed, the content becomes a candidate again. `wait`: the content is judged again at
+ * `until`.
  */
 export type CollectionDecision = { readonly why: string } & (
   | { readonly action: 'keep' | 'remove-blob' | 'remove-manifest' | 'remove-file' }
@@ -143,7 +144,8 @@ export class Collection implements AsyncDisposable {
   #review(candidate: Candidate): Promise<boolean> {
     return this.#options.locks.run(candidate.digest, async () => {
       const action = await this.#judge(candidate);
-      // The file of a blob goes after its last row, which is another decision.
+      // The first decision removed the row of this repository. The second one removes the file, if no other
+      // repository has a row.
       if (action === 'remove-blob') await this.#judge(candidate);
       return action.startsWith('remove-');
     });

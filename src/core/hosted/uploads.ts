@@ -113,7 +113,10 @@ export class Uploads implements AsyncDisposable {
     }
   }
 
-  /** Returns an upload of this caller to this repository. Those of others do not exist. */
+  /**
+   * Returns an upload of this caller to this repository, and notes that it is in use. Those of others do not
+   * exist.
+   */
   find(id: UploadId, { repository, subjectKey }: Uploader): Upload | undefined {
     const upload = this.#open.get(id);
     const isOwn = upload?.repository === repository && upload.subjectKey === subjectKey;

@@ -68,7 +68,7 @@ interface Opening {
 }
 
 /** The place of a caller who joins an opening that has a place already. */
-const NO_PLACE: FillPlace = { [Symbol.dispose]: () => {} };
+const NO_PLACE: FillPlace = { kind: 'place', [Symbol.dispose]: () => {} };
 
 /** The downloads of blobs, one for each digest, which all who wait for the digest join. */
 export class BlobDownloads implements AsyncDisposable {
@@ -76,7 +76,7 @@ export class BlobDownloads implements AsyncDisposable {
   readonly #downloads = new Map<Digest, Download>();
   /** The upstreams of the running downloads. */
   readonly #upstreams = new Map<Digest, UpstreamHost>();
-  /** The same downloads, as far as other nodes of the cluster take part in them. */
+  /** The part of the other nodes of the cluster in each running download. Empty without a cluster. */
   readonly #shared = new Map<Digest, SharedDownload>();
   readonly #places = new Map<UpstreamHost, FillPlaces>();
   readonly #ending = new AbortController();
@@ -124,7 +124,8 @@ export class BlobDownloads implements AsyncDisposable {
 
   /**
    * Joins the fill of this digest that is under way, or begins one. A fill of another repository is joined
-   * without asking the upstream only if this repository has confirmed the digest already.
+   * without asking the upstream only if this repository has confirmed the digest already. Such a caller needs
+   * no place. Every other one first waits for a place, and then comes here again with it.
    */
   async #join(
     repository: Repository,
@@ -144,7 +145,7 @@ export class BlobDownloads implements AsyncDisposable {
     if (place === undefined && isFirst && joinable === undefined) {
       const taken = await this.#enter(repository, joining, running);
       // Another caller may have begun the download meanwhile.
-      return 'kind' in taken ? taken : this.#join(repository, digest, joining, taken);
+      return taken.kind === 'refused' ? taken : this.#join(repository, digest, joining, taken);
     }
     // A fill that the cache cannot store costs one more download than passing the blob on at once.
     if (running === undefined && this.#options.writes.isFailing)
@@ -243,7 +244,7 @@ export class BlobDownloads implements AsyncDisposable {
     taken?: FillPlace,
   ): Promise<PullOutcome<PulledBlob>> {
     const place = taken ?? (await this.#takePlace(repository, joining));
-    if ('kind' in place) return place;
+    if (place.kind === 'refused') return place;
     this.#options.writes.passed();
     const receive = this.#receive(repository, digest, joining);
     let first: UpstreamResult<BlobBody> | undefined;

@@ -87,6 +87,8 @@ export class ManifestFetches {
     requester: Requester,
   ): Promise<UpstreamResult<UpstreamManifest>> {
     const { store, client, links } = this.#options;
+    // A caller with public read access comes here only if the upstream shows the repository or this digest to
+    // anonymous too, so the account may ask.
     const ask = { as: 'account', requester } as const;
     const answer = await client.getManifest(repository, { kind: 'digest', digest }, ask);
     await links.learn(repository, 'account', answer);

@@ -1,7 +1,9 @@
 import { FILL_PLACES } from '../limits.ts';
 
 /** One of the downloads that may run from an upstream at a time. Disposing of it twice is harmless. */
-export type FillPlace = Disposable;
+export interface FillPlace extends Disposable {
+  readonly kind: 'place';
+}
 
 export type TakenPlace = FillPlace | 'full' | 'late';
 
@@ -78,6 +80,7 @@ export class FillPlaces {
     this.#taken.set(subjectKey, (this.#taken.get(subjectKey) ?? 0) + 1);
     let isTaken = true;
     return {
+      kind: 'place',
       [Symbol.dispose]: () => {
         if (!isTaken) return;
         isTaken = false;

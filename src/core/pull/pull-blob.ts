@@ -97,7 +97,9 @@ export class BlobPull implements AsyncDisposable {
     return { kind: 'found', cache: 'hit', maxAgeMs, blob: 'stored', location };
   }
 
-  /** Fetches a hosted blob by `origin`. No upstream is ever asked, and no limit of one applies. */
+  /**
+   * Fetches a hosted blob, whose bytes `origin` opens. No upstream is ever asked, and no limit of one applies.
+   */
   hosted(
     repository: Repository,
     digest: Digest,

@@ -69,6 +69,7 @@ export class PartPull {
     this.#running++;
     try {
       if (!(await this.#isTurnOf(repository.upstream, end - start))) return undefined;
+      // The fill was confirmed for this caller, so the account may ask for it.
       const ask = { as: 'account', requester, start, end, size } as const;
       const answer = await this.#options.client.getBlobPart(repository, digest, ask);
       if (answer.kind !== 'ok') return undefined;

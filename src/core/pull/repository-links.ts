@@ -155,6 +155,10 @@ export class RepositoryLinks {
       : { visible: 'stale', age, maxAgeMs: 0 };
   }
 
+  /**
+   * Returns what is known of a digest in a repository without asking the upstream, as far as it counts for this
+   * read access. `mayFetch` is true if the digest may be fetched at once, without a question about it.
+   */
   async known(repository: Repository, kind: LinkKind, digest: Digest, grant: ReadAccess): Promise<KnownLink> {
     const found = await this.#options.index.link(repository.name, kind, digest);
     const visibility = await this.visibility(repository, grant);

@@ -366,7 +366,8 @@ export class ClusterIndex implements IndexStore {
 
   /**
    * Runs a removal. If the database is away, it holds on this node, and is repeated. What is remembered is
-   * dropped before and after it, because somebody may have remembered it again meanwhile.
+   * dropped before and after it, because somebody may have remembered it again meanwhile. Counting the drops
+   * keeps answers from being remembered that were asked for before.
    */
   async #withdraw(
     repository: RepositoryName,

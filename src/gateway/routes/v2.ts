@@ -111,6 +111,7 @@ function isUpload(route: Route): route is Exclude<Route, V2State['route']> {
 function authenticate(dependencies: V2Dependencies): V2Step {
   return async ({ req, state }, next) => {
     const { route } = state;
+    // Docker and podman send a login only if the ping asks for one, so a certificate does not answer a ping.
     const ignoreCertificate =
       state.isMirroredWrite !== true && state.target === undefined && route.kind === 'ping';
     state.authentication = await dependencies.authenticate(req, { ignoreCertificate });
@@ -127,7 +128,7 @@ function limitInFlight({ subjects }: V2Dependencies): V2Step {
   };
 }
 
-/** Answers the requests that are about no repository. Every other request is a pull. */
+/** Answers the requests that are about no repository. Every other request is a pull, and becomes `state.pull`. */
 function answerPingOrCatalog(dependencies: V2Dependencies): V2Step {
   return (context, next) => {
     const { req: request, res, state } = context;

@@ -67,6 +67,7 @@ export class FairQueue {
       rest = options.restAfter?.(result) ?? 0;
       return result;
     } finally {
+      // While a caller rests, its own place stays taken, and its place among all is free.
       this.#running--;
       if (rest > 0) setTimeout(() => this.#end(key, caller), rest).unref();
       else this.#end(key, caller);
