@@ -190,8 +190,8 @@ export class Bench implements AsyncDisposable {
   }
 
   /**
-   * Fills page cache and frees it, so that what is written next finds this memory. A virtual machine can give free
-   * memory back to its host, and to get it again costs up to five times the CPU time of writing to it.
+   * Fills page cache and frees it, so that what is written next finds this memory. A virtual machine can give
+   * free memory back to its host, and to get it again costs up to five times the CPU time of writing to it.
    */
   async warmPageCache(bytes: number): Promise<void> {
     const file = path.join(this.directory, 'filler');

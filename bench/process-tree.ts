@@ -102,8 +102,8 @@ export function totalMemory(root: number): number {
 }
 
 /**
- * How much a process grows. The kernel keeps the peak of its resident set (proc_pid_status(5)), so nobody has to look while
- * something is measured.
+ * How much a process grows. The kernel keeps the peak of its resident set (proc_pid_status(5)), so nobody has
+ * to look while something is measured.
  */
 export class PeakMemory {
   readonly #pid: number;

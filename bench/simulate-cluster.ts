@@ -1,6 +1,7 @@
 /**
- * `npm run simulate:cluster` simulates clusters of 10 to 100 nodes with the constants that `npm run bench -- --case cluster`
- * has measured, and prints its assumptions. It shows how often the upstream sends a digest, and what the database has to do.
+ * `npm run simulate:cluster` simulates clusters of 10 to 100 nodes with the constants that
+ * `npm run bench -- --case cluster` has measured, and prints its assumptions. It shows how often the upstream
+ * sends a digest, and what the database has to do.
  */
 import path from 'node:path';
 import { parseArgs } from 'node:util';
@@ -15,7 +16,9 @@ const ASSUMED = {
   size: 30,
   /** Images that clients pull, of which the n-th is asked for 1/n times as often as the first. */
   images: 2_000,
-  /** The images that are replaced by new ones in a day, and the days after which a node evicts what it has. */
+  /**
+   * The images that are replaced by new ones in a day, and the days after which a node evicts what it has.
+   */
   pushed: 2_000,
   days: 7,
   /** Between the upstream and one node, in MiB/s. */
@@ -34,7 +37,9 @@ type Assumed = typeof ASSUMED;
 interface Measured {
   /** Milliseconds of the median lease. */
   readonly lease: number;
-  /** Statements that a node sends for a blob: that which downloads it, and each that gets it from elsewhere. */
+  /**
+   * Statements that a node sends for a blob: that which downloads it, and each that gets it from elsewhere.
+   */
   readonly first: number;
   readonly other: number;
   /** Statements a second that a node sends of its own accord. */
@@ -85,7 +90,10 @@ interface Outcome {
   readonly busiest: number;
 }
 
-/** Which nodes have which images. At the beginning they have what clients would have pulled in the days before. */
+/**
+ * Which nodes have which images. At the beginning they have what clients would have pulled in the days
+ * before.
+ */
 class Images {
   readonly #has: Set<number>[];
   /** The sum of the weights up to each image. */
@@ -127,7 +135,9 @@ class Images {
   }
 }
 
-/** Plays the pulls of some hours. The first node that needs an image downloads it, and the others follow it. */
+/**
+ * Plays the pulls of some hours. The first node that needs an image downloads it, and the others follow it.
+ */
 function simulate(nodes: number, assumed: Assumed, measured: Measured): Outcome {
   const random = randomOf(nodes);
   const images = new Images(nodes, assumed, random);

@@ -1,6 +1,6 @@
 /**
- * Invariant 18: text from outside never costs more than 20 ms of an event loop. Each parser of such text is given the largest
- * text that it can meet, made of repetitions of what it looks for.
+ * Invariant 18: text from outside never costs more than 20 ms of an event loop. Each parser of such text is
+ * given the largest text that it can meet, made of repetitions of what it looks for.
  */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
@@ -189,7 +189,9 @@ function worstCases(fragments: readonly string[], size: number): fc.Arbitrary<st
     );
 }
 
-/** CPU time of this thread in milliseconds: the least of several, because garbage may be collected during one. */
+/**
+ * CPU time of this thread in milliseconds: the least of several, because garbage may be collected during one.
+ */
 function cost(work: () => unknown): number {
   let least = Number.POSITIVE_INFINITY;
   for (let attempt = 0; attempt < 12 && least > MILLISECONDS; attempt++) {
@@ -201,7 +203,10 @@ function cost(work: () => unknown): number {
   return least;
 }
 
-/** A busy machine also slows down what runs: there a cost may be a few times as high, if it grows no faster than the text. */
+/**
+ * A busy machine also slows down what runs: there a cost may be a few times as high, if it grows no faster
+ * than the text.
+ */
 function assertCheap<Text extends string | Buffer>(text: Text, work: (text: Text) => unknown): void {
   const whole = cost(() => work(text));
   if (whole <= MILLISECONDS) return;

@@ -1,7 +1,8 @@
 /**
- * Invariant 18: no regular expression in `src` takes more than time in proportion to the text, whatever the text is. Each
- * literal is tried on long repetitions of the characters and words that it is made of, because those lead a backtracking
- * expression astray. An expression that fails and meets no text from outside is listed with the reason.
+ * Invariant 18: no regular expression in `src` takes more than time in proportion to the text, whatever the
+ * text is. Each literal is tried on long repetitions of the characters and words that it is made of, because
+ * those lead a backtracking expression astray. An expression that fails and meets no text from outside is
+ * listed with the reason.
  */
 import assert from 'node:assert/strict';
 import { globSync, readFileSync } from 'node:fs';
@@ -57,8 +58,8 @@ const CONTEXT = createContext({ text: '', expression: /./ });
 const SEARCH = new Script('text.replace(expression, "")');
 
 /**
- * Returns the CPU time of a search in milliseconds. A search that takes too long is ended; on a busy machine it
- * begins again if it had too little of the CPU by then to tell.
+ * Returns the CPU time of a search in milliseconds. A search that takes too long is ended; on a busy machine
+ * it begins again if it had too little of the CPU by then to tell.
  */
 function cost(expression: RegExp, text: string): number {
   Object.assign(CONTEXT, { text, expression });
@@ -101,14 +102,17 @@ function cpu(): number {
 }
 
 /**
- * True if one of the texts may take too long. Each limit of time costs a thread, so all texts of an expression have one.
+ * True if one of the texts may take too long. Each limit of time costs a thread, so all texts of an
+ * expression have one.
  */
 function maybeSlow(expression: RegExp): boolean {
   Object.assign(CONTEXT, { texts: unitsOf(expression).flatMap(textsOf), expression, cpu });
   return !ends(SEARCH_ALL, 50 * MILLISECONDS) || CONTEXT.longest > MILLISECONDS;
 }
 
-/** A text on which the expression takes too long, also when it is tried again on a machine that may be busy. */
+/**
+ * A text on which the expression takes too long, also when it is tried again on a machine that may be busy.
+ */
 function slowText(expression: RegExp): string | undefined {
   if (!maybeSlow(expression)) return undefined;
   for (const unit of unitsOf(expression)) {

@@ -1,7 +1,7 @@
 /**
  * Shows what Hubgate does, without Docker, Docker Hub or a network: `npm run demo`. A stand-in for Docker Hub
- * has public images and a private one. A mirror with two users pulls from it, and this program asks the mirror
- * as docker does: manifest, token, manifest again, layers.
+ * has public images and a private one. A mirror with two users pulls from it, and this program asks the
+ * mirror as docker does: manifest, token, manifest again, layers.
  */
 import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
@@ -138,7 +138,10 @@ async function pull({ mirror, hub, print }: Stage, user: User, repository: strin
   print(`  Docker Hub was asked for content ${contentRequests(hub)} times.`);
 }
 
-/** Counts what the Hub was asked, except for tokens and for whether it is there, which a start asks at its own time. */
+/**
+ * Counts what the Hub was asked, except for tokens and for whether it is there, which a start asks at its own
+ * time.
+ */
 function contentRequests(hub: FakeHub): number {
   return hub.takeRequests().filter((request) => !/ (?:\/v2\/|\/token)$/.test(request)).length;
 }

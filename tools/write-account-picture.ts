@@ -1,4 +1,7 @@
-/** Draws docs/account.png, the account page of a user who has pulled: `npm run docs:account`. It needs Chromium. */
+/**
+ * Draws docs/account.png, the account page of a user who has pulled: `npm run docs:account`. It needs
+ * Chromium.
+ */
 import path from 'node:path';
 import { chromium } from 'playwright-core';
 import { imageOf } from '../test/support/image.ts';

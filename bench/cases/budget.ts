@@ -34,7 +34,9 @@ const IN_A_ROW = 12;
 /** In milliseconds. */
 const ASK_EVERY = 25;
 
-/** Measures what limits cost: a cached manifest, a decision of the core, and the report of who used a quota. */
+/**
+ * Measures what limits cost: a cached manifest, a decision of the core, and the report of who used a quota.
+ */
 export const BUDGET: CaseGroup = {
   name: 'budget',
   title: 'Limits, and the report of who used the quota',

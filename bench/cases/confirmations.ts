@@ -17,8 +17,8 @@ const CONFIRM = 15 * MINUTE;
 const LOOK_EVERY = 250;
 
 /**
- * Measures what it costs to confirm everybody by refresh tokens. The provider is `oidc-provider` in a process of its
- * own, over TLS, and every token is replaced when it is used.
+ * Measures what it costs to confirm everybody by refresh tokens. The provider is `oidc-provider` in a process
+ * of its own, over TLS, and every token is replaced when it is used.
  */
 export const CONFIRMATIONS: CaseGroup = {
   name: 'confirmations',

@@ -32,8 +32,9 @@ const ATTACKS: readonly (readonly [name: string, attacks: readonly Attack[]])[] 
 ];
 
 /**
- * Measures how hostile clients affect other clients, compared with quiet periods in between. What would run on other machines in
- * life, the attackers and the Hub, takes only the CPU time that the mirror and its other clients leave.
+ * Measures how hostile clients affect other clients, compared with quiet periods in between. What would run
+ * on other machines in life, the attackers and the Hub, takes only the CPU time that the mirror and its other
+ * clients leave.
  */
 export const HOSTILE: CaseGroup = {
   name: 'hostile',

@@ -15,7 +15,9 @@ const LOGIN = `login:
 `;
 const RULE = '{ id: payments, pull: acme/pay, to: "group:corp/payments", private: true }';
 
-/** Measures what a cached pull costs where people log in at a directory, and groups of it are in the policy. */
+/**
+ * Measures what a cached pull costs where people log in at a directory, and groups of it are in the policy.
+ */
 export const LOGINS: CaseGroup = {
   name: 'logins',
   title: 'Cached pulls beside a directory',
@@ -34,8 +36,8 @@ export const LOGINS: CaseGroup = {
 };
 
 /**
- * Loads two servers at the same time, so that both have the same share of the machine. Returns the ratios of their CPU
- * time.
+ * Loads two servers at the same time, so that both have the same share of the machine. Returns the ratios of
+ * their CPU time.
  */
 async function measurePair(bench: Bench, isFirst: boolean): Promise<readonly number[]> {
   await using one = await startServer(bench, isFirst);

@@ -159,7 +159,8 @@ if (process.argv[1] === fileURLToPath(import.meta.url)) {
   process.once('disconnect', () => process.exit());
   process.once('message', async (job: AttackJob) => {
     begin(job);
-    // At the lowest priority the handshakes of hundreds of connections would take longer than the measurement.
+    // At the lowest priority the handshakes of hundreds of connections would take longer than the
+    // measurement.
     await connected();
     setPriority(LOWEST_PRIORITY);
     process.send?.(answers);

@@ -1,4 +1,7 @@
-/** A real PostgreSQL and a real S3 server for the nodes of a measured cluster, with a count of what the nodes ask. */
+/**
+ * A real PostgreSQL and a real S3 server for the nodes of a measured cluster, with a count of what the nodes
+ * ask.
+ */
 
 import { BUCKET, type ObjectServer, startVersity } from '../../test/cluster/support/object-servers.ts';
 import { type PostgresServer, startPostgres } from '../../test/cluster/support/postgres-server.ts';
@@ -58,7 +61,10 @@ function takeStatements(postgres: PostgresServer, database: string): ReadonlyMap
   );
 }
 
-/** Returns the requests that a node has sent to the object store for content. Probes of the store do not count. */
+/**
+ * Returns the requests that a node has sent to the object store for content. Probes of the store do not
+ * count.
+ */
 export async function objectRequests({ adminPort }: HubgateServer): Promise<number> {
   const { body } = await ask({ host: '127.0.0.1', port: adminPort, path: '/metrics', agent: false });
   let total = 0;

@@ -1,6 +1,7 @@
 /**
- * Groups of directories, which a policy names as `group:LOGIN/NAME`. The name is text: it is compared with what the
- * directory says, and it is never a pattern. No group of a policy can have such a name, because those have no slash.
+ * Groups of directories, which a policy names as `group:LOGIN/NAME`. The name is text: it is compared with
+ * what the directory says, and it is never a pattern. No group of a policy can have such a name, because
+ * those have no slash.
  */
 import { didYouMean } from '../platform/nearest.ts';
 import type { PolicyData } from './policy-data.ts';
@@ -19,7 +20,10 @@ export function formatDirectoryGroup(login: string, name: string): string {
   return `${login}/${name}`;
 }
 
-/** Returns why no person can have this group; undefined if somebody may. `logins` are those that exist, if known. */
+/**
+ * Returns why no person can have this group; undefined if somebody may. `logins` are those that exist, if
+ * known.
+ */
 export function whyNoDirectoryGroup(
   group: string,
   logins: readonly string[] | undefined,

@@ -1,7 +1,7 @@
 /**
- * Decides whether a subject may pull, push or delete something, from a policy that was read before. It is pure, so that a
- * gateway can ask it at every request and `hubgate access` can explain it. It knows nothing of tokens, caches
- * or what exists.
+ * Decides whether a subject may pull, push or delete something, from a policy that was read before. It is
+ * pure, so that a gateway can ask it at every request and `hubgate access` can explain it. It knows nothing
+ * of tokens, caches or what exists.
  */
 
 import { type Network, parseNetwork } from '../platform/network.ts';

@@ -7,8 +7,8 @@ import { isHostedPattern } from './pattern-text.ts';
 /** The restriction of a credential. It can take away from what the policy grants, and never adds to it. */
 export interface TokenRestrictionData {
   /**
-   * Canonical patterns of what may be pulled; absent: every repository, unless `push` is there. A credential with
-   * one of these lists deletes nothing.
+   * Canonical patterns of what may be pulled; absent: every repository, unless `push` is there. A credential
+   * with one of these lists deletes nothing.
    */
   readonly pull?: readonly string[] | undefined;
   /** Canonical patterns of what may be pushed, and pulled too; absent: nothing, if `pull` is there. */

@@ -26,8 +26,8 @@ export interface Answerable {
 export type WhoCanQuestion = Pick<AccessQuestion, 'action' | 'repository' | 'tag' | 'at'>;
 
 /**
- * Returns the subjects that may do this: those of `users`, those that the policy names, and everybody else. A group
- * of a directory is answered for as a whole, because only the directory knows its members.
+ * Returns the subjects that may do this: those of `users`, those that the policy names, and everybody else. A
+ * group of a directory is answered for as a whole, because only the directory knows its members.
  */
 export function whoCan(policy: Policy, question: WhoCanQuestion, users: readonly string[]): Answerable[] {
   const named = policy.rules.flatMap(({ data }) =>

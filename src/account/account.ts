@@ -1,6 +1,6 @@
 /**
- * The account page: people log in, and see and change what is theirs. It renders pages and has no secret; sessions
- * and proofs are auth's. It is a process of its own, so that a fault in it costs no pull.
+ * The account page: people log in, and see and change what is theirs. It renders pages and has no secret;
+ * sessions and proofs are auth's. It is a process of its own, so that a fault in it costs no pull.
  */
 import type { RequestListener, ServerResponse } from 'node:http';
 import { type Clock, systemClock } from '../platform/clock.ts';

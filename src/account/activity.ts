@@ -22,8 +22,8 @@ export interface Activity {
 const NEWLINE = 0x0a;
 
 /**
- * Reads the end of the audit log, and returns only the lines of one subject. Lines of others are passed by as bytes.
- * A file that does not exist yet has no lines.
+ * Reads the end of the audit log, and returns only the lines of one subject. Lines of others are passed by as
+ * bytes. A file that does not exist yet has no lines.
  */
 export async function readActivity(request: ActivityRequest): Promise<Activity> {
   await using handle = await openIfPresent(request.file);

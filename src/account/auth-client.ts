@@ -38,8 +38,8 @@ export interface AccountAuthClient {
 
 export interface OpenedAuthClient extends AsyncDisposable {
   /**
-   * Returns a client for one request of a browser. What auth decides in it is added to `decisions`, as the words that
-   * a gateway reads.
+   * Returns a client for one request of a browser. What auth decides in it is added to `decisions`, as the
+   * words that a gateway reads.
    */
   forRequest(decisions: string[]): AccountAuthClient;
 }

@@ -5,8 +5,8 @@ import { REQUEST_LENGTHS } from './limits.ts';
 const SECRET = /^[A-Za-z0-9_-]{43}$/;
 
 /**
- * Returns the session of a request; undefined if it has none. A browser sends a cookie of this name once, so two of
- * them are an attempt, and count as none.
+ * Returns the session of a request; undefined if it has none. A browser sends a cookie of this name once, so
+ * two of them are an attempt, and count as none.
  */
 export function sessionCookieIn(cookies: string | undefined): string | undefined {
   const value = cookieValue(cookies, SESSION_COOKIE);

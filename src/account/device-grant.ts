@@ -1,6 +1,7 @@
 /**
- * Answers a machine that has no browser and no session: the device grant of RFC 8628, in its own forms and errors, and
- * the program that asks for it. The machine presents no cookie, so nothing here depends on who has logged in.
+ * Answers a machine that has no browser and no session: the device grant of RFC 8628, in its own forms and
+ * errors, and the program that asks for it. The machine presents no cookie, so nothing here depends on who
+ * has logged in.
  */
 import { readFile } from 'node:fs/promises';
 import path from 'node:path';

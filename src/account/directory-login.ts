@@ -44,8 +44,8 @@ async function begin(
 }
 
 /**
- * Answers with a page that leads on, and not with a redirect: the browser comes from another site, and so it would not
- * send the cookie of the session, which is strict, to the place of a redirect.
+ * Answers with a page that leads on, and not with a redirect: the browser comes from another site, and so it
+ * would not send the cookie of the session, which is strict, to the place of a redirect.
  */
 async function finish(
   login: string,

@@ -20,8 +20,8 @@ const OWN = Symbol('html');
 export type HtmlValue = string | number | Html | readonly Html[] | undefined | false;
 
 /**
- * Makes HTML of a template. Every value is escaped for an element and for an attribute in quotation marks, which are
- * the only two places that a template may have for one.
+ * Makes HTML of a template. Every value is escaped for an element and for an attribute in quotation marks,
+ * which are the only two places that a template may have for one.
  */
 export function html(texts: TemplateStringsArray, ...values: readonly HtmlValue[]): Html {
   const parts = texts.map((text, index) => (index < values.length ? text + written(values[index]) : text));

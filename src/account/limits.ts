@@ -4,14 +4,17 @@
 export const FORM_SIZE = 64 * 1024;
 
 /**
- * The time for an answer of auth. A login waits for its turn after wrong guesses and for a hash, which auth gives
- * up after 12 s.
+ * The time for an answer of auth. A login waits for its turn after wrong guesses and for a hash, which auth
+ * gives up after 12 s.
  */
 export const AUTH_DEADLINE = 14_000;
 
 /** The bounds on the part of the audit log that a page shows. */
 export const ACTIVITY = {
-  /** The bytes at the end of the log that are read. It is some 15,000 lines, and takes some tens of milliseconds. */
+  /**
+   * The bytes at the end of the log that are read. It is some 15,000 lines, and takes some tens of
+   * milliseconds.
+   */
   tail: 4 * 1024 * 1024,
   /** The bytes that are read and searched at a time, so that other pages do not wait. */
   chunk: 256 * 1024,

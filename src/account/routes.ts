@@ -1,4 +1,6 @@
-/** The pages, by method and path. Each page that needs a login gets a session that auth has just confirmed. */
+/**
+ * The pages, by method and path. Each page that needs a login gets a session that auth has just confirmed.
+ */
 import { QueueFullError } from '../platform/scheduling/fair-queue.ts';
 import { CREATED_SESSION, CREATED_TOKEN, DONE, OWN_TOKENS, SHOWN_SESSION } from '../protocol/account-api.ts';
 import { LOGIN_LIST } from '../protocol/login-api.ts';

@@ -1,8 +1,8 @@
 import type { IncomingHttpHeaders } from 'node:http';
 
 /**
- * True if a page of this very origin sent the request. Browsers say so by `Sec-Fetch-Site`, which no page can set or
- * remove. Older ones send only `Origin`, with every POST.
+ * True if a page of this very origin sent the request. Browsers say so by `Sec-Fetch-Site`, which no page can
+ * set or remove. Older ones send only `Origin`, with every POST.
  */
 export function isSameOrigin(headers: IncomingHttpHeaders): boolean {
   const site = headers['sec-fetch-site'];

@@ -1,4 +1,7 @@
-/** Passes on what identity providers send by SCIM. Auth compares the secret, so this process learns nothing by it. */
+/**
+ * Passes on what identity providers send by SCIM. Auth compares the secret, so this process learns nothing by
+ * it.
+ */
 import { SCIM_ANSWER, SCIM_PATH } from '../protocol/scim-api.ts';
 import type { AccountRequest } from './account-request.ts';
 import type { AccountAnswer } from './answer.ts';

@@ -1,4 +1,6 @@
-/** The lines that somebody pastes into a shell, so that a client on that machine pulls by the mirror's name. */
+/**
+ * The lines that somebody pastes into a shell, so that a client on that machine pulls by the mirror's name.
+ */
 
 export interface SnippetMirror {
   /** The host as names of images have it: `mirror.corp`, with a port if it is not 443. */

@@ -21,7 +21,9 @@ export const DELAY_LIMITS: DelayLimits = {
 
 /** The rules by which the nodes of a cluster report guesses to one another. */
 export const SHARED_DELAYS = {
-  /** The milliseconds for which attempts are gathered before they are told. A flood then costs few messages. */
+  /**
+   * The milliseconds for which attempts are gathered before they are told. A flood then costs few messages.
+   */
   gatheredFor: 100,
   /** The most attempts in one message. PostgreSQL takes 8,000 bytes, and an attempt has 46. */
   perMessage: 150,
@@ -30,8 +32,8 @@ export const SHARED_DELAYS = {
 };
 
 /**
- * The hashes that are computed, and that wait. They are queued by the client's network: a flood of logins from
- * one network delays only the logins from that network.
+ * The hashes that are computed, and that wait. They are queued by the client's network: a flood of logins
+ * from one network delays only the logins from that network.
  */
 export const HASHES: QueueLimits = {
   // A hash occupies one of libuv's four threads and one core. The file system needs the other threads.
@@ -49,13 +51,14 @@ export const PASSWORD_CHECK = {
   /** The longest wait for a hash. */
   queued: 5_000,
   /**
-   * The time for all the waiting of one login: for its turn after wrong guesses, for the hash, and for a better
-   * hash. Gateways give up on a login after 14 s, and a hash takes some 30 ms, or a second on a slow machine.
+   * The time for all the waiting of one login: for its turn after wrong guesses, for the hash, and for a
+   * better hash. Gateways give up on a login after 14 s, and a hash takes some 30 ms, or a second on a slow
+   * machine.
    */
   total: 12_000,
   /**
-   * The time for which a verdict is cached. A pull of ten layers asks for a token repeatedly, and needs only one
-   * hash.
+   * The time for which a verdict is cached. A pull of ten layers asks for a token repeatedly, and needs only
+   * one hash.
    */
   cachedFor: 60_000,
   /** The most verdicts that are cached, so that guesses do not fill the memory. */
@@ -70,7 +73,8 @@ export const PASSWORD_LENGTH = {
    */
   least: 10,
   /**
-   * This is more than anybody's password has. The limit exists because the cost of a hash grows with the length.
+   * This is more than anybody's password has. The limit exists because the cost of a hash grows with the
+   * length.
    */
   most: 1024,
 };
@@ -97,7 +101,8 @@ export const FEDERATED_LOGIN = {
   /** The most characters of a claim that becomes part of a subject: as many as a user name may have. */
   maxClaim: 255,
   /**
-   * The tolerance in seconds. An issuer's clock may be ahead by this much. Nothing lives longer because of it.
+   * The tolerance in seconds. An issuer's clock may be ahead by this much. Nothing lives longer because of
+   * it.
    */
   clockTolerance: 60,
   /** The most seconds since a JWT was issued, however long its issuer lets it live. */
@@ -174,8 +179,8 @@ export const REMEMBERED_LOGINS = {
 };
 
 /**
- * The milliseconds for which the previous signing key is accepted: the sum of the longest lifetime of a token,
- * its grace and the tolerance of clocks.
+ * The milliseconds for which the previous signing key is accepted: the sum of the longest lifetime of a
+ * token, its grace and the tolerance of clocks.
  */
 export const KEY_OVERLAP = 360_000 + TOKEN_GRACE;
 
@@ -185,7 +190,9 @@ export const SESSIONS = {
   lifetime: 8 * 60 * 60_000,
   /** The time without a request after which a session ends, because its browser may be in other hands. */
   idle: 30 * 60_000,
-  /** The time after which the next use is recorded. A write for each request would cost more than the request. */
+  /**
+   * The time after which the next use is recorded. A write for each request would cost more than the request.
+   */
   recordUsesAfter: 30_000,
   /** The most sessions of each user. A program that logs in repeatedly ends its oldest ones. */
   ofUser: 20,
@@ -213,7 +220,10 @@ export const DEVICE_GRANT = {
   waiting: 500,
   /** The most machines that wait in one network, so that one network does not take the places of all. */
   waitingEach: 20,
-  /** The most wrong codes of a user: with 500 machines, ten guesses find one of them once in five million times. */
+  /**
+   * The most wrong codes of a user: with 500 machines, ten guesses find one of them once in five million
+   * times.
+   */
   guesses: 10,
   guessesForgottenAfter: 10 * 60_000,
   maxGuessers: 10_000,
@@ -241,7 +251,9 @@ export const LDAP = {
 /** The times after which a directory that fails is left alone, in milliseconds. */
 export const DIRECTORY_BREAKER = { failures: 3, pause: 5_000 };
 
-/** The bounds on questions to an identity provider. Times without a unit in their name are in milliseconds. */
+/**
+ * The bounds on questions to an identity provider. Times without a unit in their name are in milliseconds.
+ */
 export const OIDC = {
   deadline: 3_000,
   /** The connections to one provider. */
@@ -279,7 +291,10 @@ export const SCIM = {
 export const CONFIRMATION = {
   /** The part of `confirm` after which the next round begins, so that a round may take the rest. */
   every: 0.75,
-  /** The time after which the next round begins if a directory did not answer for everybody, or limits requests. */
+  /**
+   * The time after which the next round begins if a directory did not answer for everybody, or limits
+   * requests.
+   */
   againAfter: 60_000,
   /** The part of `confirm` within which nobody is confirmed again. Several nodes share one list of people. */
   notAgainWithin: 0.4,
@@ -287,7 +302,10 @@ export const CONFIRMATION = {
   concurrent: 8,
   /** The confirmations that are written together. */
   together: 2_000,
-  /** The people of an identity provider whose new refresh tokens are written together. A crash loses those tokens. */
+  /**
+   * The people of an identity provider whose new refresh tokens are written together. A crash loses those
+   * tokens.
+   */
   claimed: 500,
   /** The time after which another node asks about a person, if the node that began to has ended. */
   claimedFor: 60_000,

@@ -42,7 +42,9 @@ CREATE TRIGGER tell AFTER INSERT OR DELETE OR UPDATE ON hubgate.person
   FOR EACH STATEMENT EXECUTE FUNCTION hubgate.tell_auth();
 `;
 
-/** The labels of tokens, the sessions of the account page, and the machines that wait; no node caches these. */
+/**
+ * The labels of tokens, the sessions of the account page, and the machines that wait; no node caches these.
+ */
 export const ACCOUNT_TABLES = `
 ALTER TABLE hubgate.token ADD COLUMN label text;
 CREATE TABLE hubgate.session (

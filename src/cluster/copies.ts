@@ -1,4 +1,7 @@
-/** This module records which nodes have which content on their disks. The record may be wrong, so the node is asked. */
+/**
+ * This module records which nodes have which content on their disks. The record may be wrong, so the node is
+ * asked.
+ */
 import type { Logger } from '../platform/log.ts';
 import type { Postgres } from '../platform/postgres.ts';
 import { reasonOf } from '../platform/reason.ts';

@@ -29,8 +29,8 @@ export async function readDatabaseTime(database: PostgresQueries): Promise<numbe
 }
 
 /**
- * Returns whether a notification that one connection sends reaches another one within `deadline` milliseconds.
- * Through a pooler that gives a connection to somebody else after each transaction it does not.
+ * Returns whether a notification that one connection sends reaches another one within `deadline`
+ * milliseconds. Through a pooler that gives a connection to somebody else after each transaction it does not.
  * @throws DatabaseUnavailable
  */
 export async function hearsNotifications(database: Postgres, deadline: number): Promise<boolean> {

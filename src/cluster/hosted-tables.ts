@@ -1,7 +1,8 @@
 /**
- * The tables of the hosted repositories, see `core/hosted/hosted-queries.ts`. A change of them holds a lock for all
- * changes, so two changes are never at work at the same time. The database itself counts the bytes and tags of a
- * repository, in the transaction that changes them. All times in them are those of the nodes, in milliseconds.
+ * The tables of the hosted repositories, see `core/hosted/hosted-queries.ts`. A change of them holds a lock
+ * for all changes, so two changes are never at work at the same time. The database itself counts the bytes
+ * and tags of a repository, in the transaction that changes them. All times in them are those of the nodes,
+ * in milliseconds.
  */
 export const HOSTED_CLUSTER_TABLES = `
 CREATE TABLE hubgate.hosted_repository (

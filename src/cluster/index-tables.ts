@@ -1,6 +1,6 @@
 /**
- * The knowledge about repositories, see `core/store/index-store.ts`, and the manifests. A change that makes an
- * answer invalid tells all nodes the name of the repository.
+ * The knowledge about repositories, see `core/store/index-store.ts`, and the manifests. A change that makes
+ * an answer invalid tells all nodes the name of the repository.
  */
 export const INDEX_TABLES = `
 CREATE TABLE hubgate.repository (

@@ -1,7 +1,7 @@
 /**
- * Leases decide which node downloads a digest from the upstreams. One node at a time has the lease of a digest.
- * The fence of a lease is a number that grows with each lease, so that the work of a node which has lost its lease
- * can be told from that of its successor.
+ * Leases decide which node downloads a digest from the upstreams. One node at a time has the lease of a
+ * digest. The fence of a lease is a number that grows with each lease, so that the work of a node which has
+ * lost its lease can be told from that of its successor.
  */
 import type { Logger } from '../platform/log.ts';
 import type { Postgres } from '../platform/postgres.ts';

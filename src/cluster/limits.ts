@@ -1,8 +1,13 @@
 /** The time-outs of a cluster, in milliseconds, with their reasons. */
 export interface ClusterLimits {
-  /** The time-out of one query, and of opening a connection. A node must notice within 2 s that the database is away. */
+  /**
+   * The time-out of one query, and of opening a connection. A node must notice within 2 s that the database
+   * is away.
+   */
   readonly query: number;
-  /** The time between two queries on the connection that listens, each of which must be answered in `query`. */
+  /**
+   * The time between two queries on the connection that listens, each of which must be answered in `query`.
+   */
   readonly heartbeat: number;
   /** The pause before a lost connection is opened again. */
   readonly reconnectAfter: number;
@@ -13,11 +18,19 @@ export interface ClusterLimits {
   readonly lease: number;
   /** The time between two renewals of all leases of a node. */
   readonly renewEvery: number;
-  /** The time-out of opening a connection to another node, and of the head of its answer. Nodes are near one another. */
+  /**
+   * The time-out of opening a connection to another node, and of the head of its answer. Nodes are near one
+   * another.
+   */
   readonly peerAnswer: number;
-  /** The longest time between two pieces of a body from another node, which says that it is alive at least twice as often. */
+  /**
+   * The longest time between two pieces of a body from another node, which says that it is alive at least
+   * twice as often.
+   */
   readonly peerIdle: number;
-  /** The time after which a node looks again for what it could not purge, for example because it was arriving. */
+  /**
+   * The time after which a node looks again for what it could not purge, for example because it was arriving.
+   */
   readonly retryPurges: number;
 }
 

@@ -2,8 +2,8 @@ import type { PostgresQueries } from '../platform/postgres.ts';
 import { CLUSTER_LIMITS } from './limits.ts';
 
 /**
- * Marks a node, so that it tells the balancer that it wants no new clients. It forgets that at its next start.
- * Resolves to false if there is no such node.
+ * Marks a node, so that it tells the balancer that it wants no new clients. It forgets that at its next
+ * start. Resolves to false if there is no such node.
  * @throws DatabaseUnavailable
  */
 export async function drainNode(database: PostgresQueries, id: string): Promise<boolean> {

@@ -44,7 +44,9 @@ export class Notifications implements AsyncDisposable {
     return this.#isListening;
   }
 
-  /** Calls `handler` with the payload of each notification, and with '' whenever listening has begun again. */
+  /**
+   * Calls `handler` with the payload of each notification, and with '' whenever listening has begun again.
+   */
   on(channel: Channel, handler: (payload: string) => void): void {
     const name = CHANNELS[channel];
     this.#handlers.set(name, [...(this.#handlers.get(name) ?? []), handler]);

@@ -1,6 +1,6 @@
 /**
- * The objects in the object store. A row is made when its object is there, and goes before its object does. The
- * key of an object ends with a fence, so an object is never written twice.
+ * The objects in the object store. A row is made when its object is there, and goes before its object does.
+ * The key of an object ends with a fence, so an object is never written twice.
  */
 export const OBJECT_TABLES = `
 CREATE TABLE hubgate.object (

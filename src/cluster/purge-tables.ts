@@ -1,6 +1,6 @@
 /**
- * The content that a node is still to remove from its disk, because somebody has purged it or no hosted repository has
- * it any more. The row of a node that is away waits for it.
+ * The content that a node is still to remove from its disk, because somebody has purged it or no hosted
+ * repository has it any more. The row of a node that is away waits for it.
  */
 export const PURGE_TABLES = `
 CREATE TABLE hubgate.purge (

@@ -19,7 +19,9 @@ export class Purges {
     this.#node = node;
   }
 
-  /** Tells the other nodes to remove content. Resolves to their number, in which those count that are away. */
+  /**
+   * Tells the other nodes to remove content. Resolves to their number, in which those count that are away.
+   */
   tellOthers(digest: Digest): Promise<number> {
     return this.#tell(digest, this.#node);
   }

@@ -3,8 +3,9 @@
  * the next version in the database, and the other nodes write that version to their files. So whoever edits a
  * file on any node edits it on all of them, and every tool that reads files goes on to do so.
  *
- * A copy that this node cannot write, such as a mounted ConfigMap, is edited by whoever mounts it, on every node.
- * Such a copy is never taken from the database. Its text becomes the next version like every other edit.
+ * A copy that this node cannot write, such as a mounted ConfigMap, is edited by whoever mounts it, on every
+ * node. Such a copy is never taken from the database. Its text becomes the next version like every other
+ * edit.
  */
 import { z } from 'zod';
 import { writeFileAtomically } from '../platform/atomic-file.ts';
@@ -154,7 +155,9 @@ export class SharedDocument {
     );
   }
 
-  /** Stores the copy as the version after `before`. Returns false if another node has stored one meanwhile. */
+  /**
+   * Stores the copy as the version after `before`. Returns false if another node has stored one meanwhile.
+   */
   async #store(local: string, before: number): Promise<boolean> {
     const { name, database, node, copy } = this.#options;
     if (!(await copy.isValid(local))) return true;

@@ -10,7 +10,9 @@ export interface NodeStatus {
   readonly isDraining: boolean;
   readonly version: string;
   readonly address: string;
-  /** Both in milliseconds since the epoch, by the clock of the database. `beatAt` is the last sign of life. */
+  /**
+   * Both in milliseconds since the epoch, by the clock of the database. `beatAt` is the last sign of life.
+   */
   readonly beganAt: number;
   readonly beatAt: number | null;
   /** The manifests and blobs on its disk that other nodes can fetch. */
@@ -49,8 +51,8 @@ export interface SharedDocumentStatus {
 const MS = (column: string) => `(extract(epoch FROM ${column}) * 1000)::bigint`;
 
 /**
- * Reads what the database knows of the cluster. An older release may have made its tables, because this release
- * adds its own only when a node of it starts.
+ * Reads what the database knows of the cluster. An older release may have made its tables, because this
+ * release adds its own only when a node of it starts.
  * @throws DatabaseUnavailable
  */
 export async function readClusterStatus(database: PostgresQueries): Promise<ClusterStatus> {

@@ -259,8 +259,8 @@ function quotasOf({ account, limit, held }: StoredAuditLine): string[] {
 }
 
 /**
- * Adds a request to its pull or push. The status of a pull is that of its first request, or that of a failure; the
- * status of a push is that of its last manifest, or that of a failure after it.
+ * Adds a request to its pull or push. The status of a pull is that of its first request, or that of a
+ * failure; the status of a push is that of its last manifest, or that of a failure after it.
  */
 function add(to: Summary, next: Summary): void {
   to.requests++;

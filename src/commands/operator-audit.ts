@@ -17,8 +17,8 @@ export interface OperatorAudit extends AsyncDisposable {
 }
 
 /**
- * Opens the audit log before anything is changed, so that nothing is changed that cannot be recorded. In a cluster its
- * lines name the node, as those of gateways do.
+ * Opens the audit log before anything is changed, so that nothing is changed that cannot be recorded. In a
+ * cluster its lines name the node, as those of gateways do.
  * @throws the error of the system, if the log cannot be written
  */
 export async function openOperatorAudit({
@@ -52,7 +52,9 @@ export async function openOperatorAudit({
 
 type Handle = Awaited<ReturnType<typeof open>>;
 
-/** A log that root has just begun belongs to the owner of its directory, or the gateways could not write it. */
+/**
+ * A log that root has just begun belongs to the owner of its directory, or the gateways could not write it.
+ */
 async function keepOwner(file: string, handle: Handle): Promise<void> {
   const own = await handle.stat();
   if (own.uid !== 0 || own.size > 0 || !own.isFile()) return;

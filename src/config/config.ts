@@ -142,8 +142,8 @@ export function passwordFilesOf({ upstreams, cluster }: Pick<Config, 'upstreams'
 }
 
 /**
- * Returns the configuration for auth, a gateway or the account page. It has no credentials for upstreams and none for
- * the object store, because only the core may have them.
+ * Returns the configuration for auth, a gateway or the account page. It has no credentials for upstreams and
+ * none for the object store, because only the core may have them.
  */
 export function settingsFor(role: 'auth' | 'gateway' | 'account', config: Config): Config {
   const upstreams = config.upstreams.map(({ credential: _, accounts: _none, ...upstream }) => upstream);

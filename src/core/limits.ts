@@ -1,6 +1,6 @@
 /**
- * The time-outs and bounds of the core that are a matter of judgement, with their reasons. The sizes of most memory
- * caches are beside them.
+ * The time-outs and bounds of the core that are a matter of judgement, with their reasons. The sizes of most
+ * memory caches are beside them.
  */
 
 import type { JsonBounds } from '../platform/json-bounds.ts';
@@ -138,8 +138,8 @@ export const DELETED_RECHECK_AFTER = 24 * 60 * 60_000;
 export const ANSWER_MAX_AGE = 5 * 60_000;
 
 /**
- * The milliseconds after which the confirmation of a tag that has not moved is written. After a restart its last
- * confirmation may seem earlier by this much.
+ * The milliseconds after which the confirmation of a tag that has not moved is written. After a restart its
+ * last confirmation may seem earlier by this much.
  */
 export const TAG_WRITTEN_AFTER = 60 * 60_000;
 

@@ -1,6 +1,6 @@
 /**
- * The time-outs and bounds of a gateway that are a matter of judgement, with their reasons. Each gateway counts for itself, so a mirror with
- * four workers grants up to four times as much.
+ * The time-outs and bounds of a gateway that are a matter of judgement, with their reasons. Each gateway
+ * counts for itself, so a mirror with four workers grants up to four times as much.
  */
 import type { JsonBounds } from '../platform/json-bounds.ts';
 import type { QueueLimits } from '../platform/scheduling/fair-queue.ts';
@@ -84,8 +84,8 @@ export const GATEWAY_LIMITS: GatewayLimits = {
     // A balancer writes the header with its first packet.
     proxyHeader: 5_000,
     requestHeaders: 15_000,
-    // A client that sends nothing for so long has gone, or holds the connection on purpose. Some clients compress
-    // a layer while they send it.
+    // A client that sends nothing for so long has gone, or holds the connection on purpose. Some clients
+    // compress a layer while they send it.
     bodyIdle: 60_000,
     // One KiB a second is less than any line that anybody pushes by.
     bodyFloor: { bytes: 60 * 1024, within: 60_000 },
@@ -130,8 +130,8 @@ export const GATEWAY_LIMITS: GatewayLimits = {
 /** The bounds on the rest of a body whose request is refused before it has come. */
 export const EARLY_REFUSAL = {
   /**
-   * The most bytes that are still read. A client sends a whole manifest before it looks for an answer, and Go's
-   * reports a connection that closes meanwhile as a broken pipe, even if the answer is there.
+   * The most bytes that are still read. A client sends a whole manifest before it looks for an answer, and
+   * Go's reports a connection that closes meanwhile as a broken pipe, even if the answer is there.
    */
   mostBytes: 4 * 1024 * 1024 + 64 * 1024,
   /** The milliseconds that a client gets to read the answer. */
@@ -141,8 +141,8 @@ export const EARLY_REFUSAL = {
 /** The bounds on pushes. */
 export const PUSHES = {
   /**
-   * The milliseconds between two checks whether the client of a running upload may still push. A withdrawn right
-   * must end it within a second.
+   * The milliseconds between two checks whether the client of a running upload may still push. A withdrawn
+   * right must end it within a second.
    */
   recheckEvery: 250,
 };
@@ -208,8 +208,8 @@ export const METRICS_DEADLINES = {
 /** The bounds on the requests that a gateway sends to the core. All times are in milliseconds. */
 export const CORE_REQUESTS = {
   /**
-   * The core's own deadlines for a token and two requests, and a little more; an external registry downloads a
-   * cold blob before it answers. Clients wait 30 s for headers.
+   * The core's own deadlines for a token and two requests, and a little more; an external registry downloads
+   * a cold blob before it answers. Clients wait 30 s for headers.
    */
   deadline: 28_000,
   /** The deadline of a request about the state. */
@@ -222,9 +222,9 @@ export const CORE_REQUESTS = {
    */
   attempts: 3,
   /**
-   * The time for which a refused request, such as one for a missing tag, still occupies its place. An upstream
-   * takes as much to answer, so a cold pull does not notice it. A subject that asks for thousands of missing
-   * tags does.
+   * The time for which a refused request, such as one for a missing tag, still occupies its place. An
+   * upstream takes as much to answer, so a cold pull does not notice it. A subject that asks for thousands of
+   * missing tags does.
    */
   afterRefusal: 100,
   /** The most bytes of a document from an external registry: the limit of the core, and of Docker Hub. */
@@ -244,8 +244,8 @@ export const HIT_REPORTS = {
 /** The bounds on the requests that a gateway sends to auth. All times are in milliseconds. */
 export const AUTH_REQUESTS = {
   /**
-   * The deadline of a login. Hashing is slow on purpose, and somebody who guesses passwords waits for up to 8 s
-   * before it. Clients give up waiting for a token after 15 s.
+   * The deadline of a login. Hashing is slow on purpose, and somebody who guesses passwords waits for up to 8
+   * s before it. Clients give up waiting for a token after 15 s.
    */
   login: 14_000,
   /** The deadline of all other requests, which auth answers from its memory. */
@@ -254,8 +254,8 @@ export const AUTH_REQUESTS = {
   signOfLife: 3_000,
   /**
    * The time for which a refused login still occupies one of the places of its address, so that one address
-   * gets at most some 250 refusals a second, however often it asks. This also counts logins that were wrong in
-   * a way that costs auth little.
+   * gets at most some 250 refusals a second, however often it asks. This also counts logins that were wrong
+   * in a way that costs auth little.
    */
   afterRefusal: 500,
   /** The longest wait for auth's start. A slow machine takes seconds to start a role. */
@@ -283,8 +283,8 @@ export const ANSWER_CACHE = {
 /** The bounds on the access tokens that clients present. */
 export const ACCESS_TOKENS = {
   /**
-   * The tolerance in seconds. Clients' clocks do not matter here, but the clocks of the gateway and of auth may
-   * differ if they run on different machines.
+   * The tolerance in seconds. Clients' clocks do not matter here, but the clocks of the gateway and of auth
+   * may differ if they run on different machines.
    */
   clockTolerance: 60,
   /** The longest lifetime that a configuration may set, in seconds. */
@@ -294,8 +294,8 @@ export const ACCESS_TOKENS = {
   /** The most verified tokens that are cached, because a verification costs more than a request. */
   maxCached: 20_000,
   /**
-   * The milliseconds between two requests for the keys. A client that invents key ids cannot make a gateway ask
-   * auth more often.
+   * The milliseconds between two requests for the keys. A client that invents key ids cannot make a gateway
+   * ask auth more often.
    */
   renewKeysEvery: 3_000,
 };
@@ -305,8 +305,8 @@ export const DELIVERY = {
   /** The size in which blobs are read. Smaller chunks cause thread switches and TLS records too often. */
   chunk: 256 * 1024,
   /**
-   * The size for more than `manyReaders` at once. Most of them are slow, so the chunks in flight are what takes
-   * the memory.
+   * The size for more than `manyReaders` at once. Most of them are slow, so the chunks in flight are what
+   * takes the memory.
    */
   chunkForMany: 64 * 1024,
   manyReaders: 64,
@@ -342,8 +342,8 @@ export const TOKEN_REQUESTS = {
 export const CATALOG_PAGE = 100;
 
 /**
- * The bounds on a list of tags. An external core passes on what its upstream sends. The built-in core does not
- * allow a longer list either.
+ * The bounds on a list of tags. An external core passes on what its upstream sends. The built-in core does
+ * not allow a longer list either.
  */
 export const TAG_LIST_BOUNDS: JsonBounds = { depth: 32, nodes: 30_000, elements: 200_000 };
 

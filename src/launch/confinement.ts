@@ -52,7 +52,9 @@ export function nodeFlags(role: Role, config: Config, paths: HomePaths): string[
   ];
 }
 
-/** Returns the files that the process of a restricted role may read and write. It may read what it may write. */
+/**
+ * Returns the files that the process of a restricted role may read and write. It may read what it may write.
+ */
 function filesOf(role: 'gateway' | 'account', config: Config, paths: HomePaths) {
   const code = [
     path.join(CODE, '*'),

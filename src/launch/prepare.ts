@@ -52,7 +52,9 @@ export async function prepareStart(
   return { ...(ca !== undefined && { ca }), ...(firstPassword !== undefined && { firstPassword }) };
 }
 
-/** Brings the users and the policy of the other nodes here, so that this node makes no first ones of its own. */
+/**
+ * Brings the users and the policy of the other nodes here, so that this node makes no first ones of its own.
+ */
 async function fetchDocuments(cluster: ClusterConfig, paths: HomePaths): Promise<void> {
   if ((await exists(paths.users)) && (await stateOfPolicy(paths.policy)) !== '') return;
   const { fetchSharedFiles } = await import('../auth/fetch-shared-files.ts');

@@ -4,8 +4,8 @@ import type { Logger } from '../platform/log.ts';
 import { stateOfFile, watchedSlowly, watchFiles } from '../platform/watched-files.ts';
 
 /**
- * Says in the log if a file of authorities that this role has read is changed, because such files are read at a start only:
- * `upstreams.X.ca` by the core, `egress.ca` by the core and by auth.
+ * Says in the log if a file of authorities that this role has read is changed, because such files are read at
+ * a start only: `upstreams.X.ca` by the core, `egress.ca` by the core and by auth.
  */
 export async function watchAuthorities(role: Role, config: Config, log: Logger): Promise<Disposable> {
   const { egress, upstreams } = config;

@@ -11,7 +11,10 @@ export interface NodeCertificate {
 /** The nodes trust the certificate itself, which is in their database, so it need not end. */
 const VALID_FOR = 10 * 365 * 24 * 60 * 60 * 1000;
 
-/** Makes the key with which a node of a cluster proves to the others who it is. It lives as long as its process. */
+/**
+ * Makes the key with which a node of a cluster proves to the others who it is. It lives as long as its
+ * process.
+ */
 export function makeNodeCertificate(node: string, now: number): NodeCertificate {
   const { publicKey, privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
   const certificate = issueCertificate({

@@ -51,8 +51,8 @@ function openStandardOutput(sayLost: (lines: number) => void) {
   destination.on('error', () => {});
   destination.on('drop', () => {
     lost++;
-    // A line that finds no room does not start a write, so without this no line longer than the room that is left
-    // would ever be written again.
+    // A line that finds no room does not start a write, so without this no line longer than the room that is
+    // left would ever be written again.
     destination.write('');
   });
   destination.on('drain', () => {
@@ -140,7 +140,10 @@ export function formatText(line: Readonly<Record<string, unknown>>, messageKey: 
   return [first, ...lines.map((one) => `    ${escapeControls(asText(one))}`)].join('\n');
 }
 
-/** Returns the message of a logged error and, if they have more than one line, its stack and those of its causes. */
+/**
+ * Returns the message of a logged error and, if they have more than one line, its stack and those of its
+ * causes.
+ */
 function errorFields([name, value]: readonly [string, unknown]): [string, unknown][] | undefined {
   if (name !== 'err' || !isObject(value)) return undefined;
   const stack = stacksOf(value);

@@ -75,8 +75,8 @@ export class Postgres implements PostgresQueries, AsyncDisposable {
   }
 
   /**
-   * Runs `task` in one transaction, which is rolled back if it throws. `script` runs several statements, and `begin`
-   * is the script that begins the transaction.
+   * Runs `task` in one transaction, which is rolled back if it throws. `script` runs several statements, and
+   * `begin` is the script that begins the transaction.
    * @throws DatabaseUnavailable
    */
   transaction<T>(
@@ -166,8 +166,8 @@ function clientOptions({ url, application, deadline }: PostgresOptions): pg.Clie
 }
 
 /**
- * True if an error of a query is not about its statement. An error without an SQLSTATE is one of the connection: a
- * time-out, a reset, or a name that is unknown.
+ * True if an error of a query is not about its statement. An error without an SQLSTATE is one of the
+ * connection: a time-out, a reset, or a name that is unknown.
  */
 export function concernsServer(error: unknown): boolean {
   if (!(error instanceof Error)) return false;

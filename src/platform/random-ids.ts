@@ -4,8 +4,8 @@ import { randomFillSync } from 'node:crypto';
 const AT_ONCE = 512;
 
 /**
- * Makes random ids in hex. A call of the system's generator costs a busy core more than all else that it does for a cache
- * hit, so the bytes of many ids are taken together.
+ * Makes random ids in hex. A call of the system's generator costs a busy core more than all else that it does
+ * for a cache hit, so the bytes of many ids are taken together.
  */
 export class RandomIds {
   readonly #bytes: number;

@@ -13,8 +13,8 @@ export async function readBody(body: AsyncIterable<Uint8Array>, most: number): P
 }
 
 /**
- * Reads the whole body of a request that has just arrived. It does the same as `readBody` by events, which cost a short
- * body much less than an iterator does.
+ * Reads the whole body of a request that has just arrived. It does the same as `readBody` by events, which
+ * cost a short body much less than an iterator does.
  */
 export function readRequestBody(request: IncomingMessage, most: number): Promise<Buffer | undefined> {
   const { promise, resolve, reject } = Promise.withResolvers<Buffer | undefined>();

@@ -63,8 +63,8 @@ export async function isAbsent(file: string, error: unknown): Promise<boolean> {
 }
 
 /**
- * The last request for each directory. It belongs to the process, and not to a caller, because all callers share
- * the threads that a hanging call blocks.
+ * The last request for each directory. It belongs to the process, and not to a caller, because all callers
+ * share the threads that a hanging call blocks.
  */
 const asked = new Map<string, Promise<unknown>>();
 

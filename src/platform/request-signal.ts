@@ -8,8 +8,8 @@ interface Watched {
 }
 
 /**
- * Gives requests the property `signal` in a Node that does not have it, which is every Node 24 before 24.16. The
- * signal aborts when the connection ends before the answer has been sent.
+ * Gives requests the property `signal` in a Node that does not have it, which is every Node 24 before 24.16.
+ * The signal aborts when the connection ends before the answer has been sent.
  * https://nodejs.org/docs/latest/api/http.html#messagesignal
  */
 export function provideRequestSignal(): void {

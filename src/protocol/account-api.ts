@@ -9,8 +9,8 @@
  *     POST /account/tokens/create    a session and the terms of a token → the token
  *     POST /account/tokens/revoke    a session and the id of a token → it is revoked
  *
- * A refusal is answered by 400 and an `ACCOUNT_REFUSAL`. Every request that changes something has the CSRF token
- * of its session. All times are in milliseconds since the epoch.
+ * A refusal is answered by 400 and an `ACCOUNT_REFUSAL`. Every request that changes something has the CSRF
+ * token of its session. All times are in milliseconds since the epoch.
  */
 import { z } from 'zod';
 

@@ -1,6 +1,6 @@
 /**
- * What auth has decided in a request for the account page. It travels as a header of each answer, from auth through
- * the page to the gateway, which adds who asked from where, and writes the line of the audit log.
+ * What auth has decided in a request for the account page. It travels as a header of each answer, from auth
+ * through the page to the gateway, which adds who asked from where, and writes the line of the audit log.
  */
 import { z } from 'zod';
 import { ACCOUNT_ACTIONS } from '../registry/action.ts';

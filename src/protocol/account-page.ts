@@ -1,4 +1,7 @@
-/** What crosses between a gateway and the account page, besides the method, the target and the body of a request. */
+/**
+ * What crosses between a gateway and the account page, besides the method, the target and the body of a
+ * request.
+ */
 
 /** The path of the pages, and of everything below it. */
 export const ACCOUNT_PATH = '/account';

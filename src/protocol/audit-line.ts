@@ -8,10 +8,10 @@ import { AUDITED_ACTIONS } from '../registry/action.ts';
 
 const FIELDS = {
   /**
-   * An action of the distribution API: `pull` is a request for a manifest or a blob, `push` and `delete` write
-   * to a hosted repository, `mount` takes a blob from another repository into one, and `promote` takes an image.
-   * `tags`, `referrers` and `catalog` are requests for such a list; `token` is a request for a token of ours. The
-   * others are those of the account page.
+   * An action of the distribution API: `pull` is a request for a manifest or a blob, `push` and `delete`
+   * write to a hosted repository, `mount` takes a blob from another repository into one, and `promote` takes
+   * an image. `tags`, `referrers` and `catalog` are requests for such a list; `token` is a request for a
+   * token of ours. The others are those of the account page.
    */
   action: z.enum(AUDITED_ACTIONS),
   /** The id that all requests of one pull share. Absent if the core was not asked. */
@@ -76,8 +76,8 @@ const FIELDS = {
   /** The account that the core used at the upstream, if the upstream has several. */
   account: z.string().optional(),
   /**
-   * The kind of bound that refused the pull: the id of a limit or a reserve of the policy; `share` if the subject has used its
-   * fair share of a short quota; `upstream` if the upstream itself refuses.
+   * The kind of bound that refused the pull: the id of a limit or a reserve of the policy; `share` if the
+   * subject has used its fair share of a short quota; `upstream` if the upstream itself refuses.
    */
   limit: z.string().optional(),
   /**

@@ -13,8 +13,8 @@
  * A refused login is answered by 400 and a `REFUSAL`. 500 means that auth has failed.
  *
  * Keys, credentials and policy are answered by 304 while they are those of `If-None-Match`. With `?wait`, the
- * answer comes only when they have changed, or after `LONGEST_WAIT` (platform/ipc/long-poll-endpoint.ts), or after
- * as many milliseconds as `?wait=` says. `/gateways?wait=` is answered when all gateways have the
+ * answer comes only when they have changed, or after `LONGEST_WAIT` (platform/ipc/long-poll-endpoint.ts), or
+ * after as many milliseconds as `?wait=` says. `/gateways?wait=` is answered when all gateways have the
  * credentials, or after that many milliseconds.
  */
 import { z } from 'zod';
@@ -54,8 +54,8 @@ export const TOKEN_REQUEST = z.strictObject({
 export type TokenRequest = Readonly<z.output<typeof TOKEN_REQUEST>>;
 
 /**
- * The milliseconds for which a token counts after its promised lifetime, where repositories are hosted: its request
- * may have left just before.
+ * The milliseconds for which a token counts after its promised lifetime, where repositories are hosted: its
+ * request may have left just before.
  */
 export const TOKEN_GRACE = 60_000;
 
@@ -116,8 +116,8 @@ export const CREDENTIAL = z.object({
 export type Credential = Readonly<z.output<typeof CREDENTIAL>>;
 
 /**
- * The groups of a person of a directory that the policy names, such as `corp/payments`. They do not count from
- * `until` on, in milliseconds since the epoch.
+ * The groups of a person of a directory that the policy names, such as `corp/payments`. They do not count
+ * from `until` on, in milliseconds since the epoch.
  */
 export const PERSON_GROUPS = z.object({
   name: z.string(),

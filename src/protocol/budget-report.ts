@@ -29,7 +29,9 @@ export const BUDGET_REPORT = z.object({
       subjects: z.int(),
       share: z.int().nullable(),
       pullsPerHour: z.number(),
-      /** The time at which nothing is left at this pace; null if that does not come, or if no quota is known. */
+      /**
+       * The time at which nothing is left at this pace; null if that does not come, or if no quota is known.
+       */
       emptyAt: z.int().nullable(),
       /** The time at which everything is back if nobody pulls any more; null if nothing is missing. */
       fullAgainAt: z.int().nullable(),

@@ -111,8 +111,9 @@ export function parseReserved(header: string): Reserved | undefined {
 }
 
 /**
- * The reason why a pull was refused before the upstream was asked: a limit is used up, the subject has used its fair
- * share of a short quota, the rest of the quota is reserved for others, or the upstream itself refuses.
+ * The reason why a pull was refused before the upstream was asked: a limit is used up, the subject has used
+ * its fair share of a short quota, the rest of the quota is reserved for others, or the upstream itself
+ * refuses.
  */
 const QUOTA_REFUSAL = z.object({
   kind: z.enum(['limit', 'share', 'reserve', 'upstream']),
@@ -254,8 +255,8 @@ export const CORE_STATUS = z.object({
   /** Absent if nothing is hosted. `error` says why hosted names are refused; null if they are not. */
   hosted: z.object({ error: z.string().nullable(), uploads: z.int() }).optional(),
   /**
-   * Absent if the core works alone. `error` says that the database does not answer. A draining node wants no new
-   * clients.
+   * Absent if the core works alone. `error` says that the database does not answer. A draining node wants no
+   * new clients.
    */
   cluster: z
     .object({
@@ -313,9 +314,9 @@ export const PURGED = z.object({
 export type Purged = Readonly<z.output<typeof PURGED>>;
 
 /**
- * `GET /generation` returns the generation of the cache. Another one means that there was an invalidation. The
- * answer is 304 while it is that of `If-None-Match`; with `?wait`, it comes only when it has changed or after
- * `LONGEST_WAIT` (platform/ipc/long-poll-endpoint.ts).
+ * `GET /generation` returns the generation of the cache. Another one means that there was an invalidation.
+ * The answer is 304 while it is that of `If-None-Match`; with `?wait`, it comes only when it has changed or
+ * after `LONGEST_WAIT` (platform/ipc/long-poll-endpoint.ts).
  */
 export const CACHE_GENERATION = z.string();
 

@@ -1,6 +1,6 @@
 /**
- * The device grant (RFC 8628) on auth's socket: a machine without a browser gets a personal token, after somebody
- * has approved it on the account page.
+ * The device grant (RFC 8628) on auth's socket: a machine without a browser gets a personal token, after
+ * somebody has approved it on the account page.
  *
  *     POST /device/begin     the name of a machine, and its address → two codes
  *     POST /device/poll      the device code → the token, or why there is none

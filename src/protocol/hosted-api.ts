@@ -17,15 +17,15 @@
  *     PUT DELETE            /hosted/manifests/<reference>[?tag=…&tag=…]
  *
  * The gateway has authorized the action, and every tag in the path and in the query. It sends the headers
- * `hubgate-upstream` and `hubgate-path` of `CORE_HEADERS`, those of `HOSTED_REQUEST_HEADERS`, and the client's own
- * `WRITE_BODY_HEADERS`. It streams the body, and it ends the request if the right to push is revoked: a body that
- * does not come to its end publishes nothing. `hubgate-caller` is that of pulls; the core joins the requests of one
- * push by it.
+ * `hubgate-upstream` and `hubgate-path` of `CORE_HEADERS`, those of `HOSTED_REQUEST_HEADERS`, and the
+ * client's own `WRITE_BODY_HEADERS`. It streams the body, and it ends the request if the right to push is
+ * revoked: a body that does not come to its end publishes nothing. `hubgate-caller` is that of pulls; the
+ * core joins the requests of one push by it.
  *
  * An answer has the status and the body that the client gets, and of its headers `WRITE_ANSWER_HEADERS`. The
  * place of an upload or of content is in `hubgate-location`: a resource below the repository, such as
- * `blobs/uploads/<id>`. The gateway puts `/v2/` and the familiar name of the repository before it. A refusal has
- * its name of `ERRORS` in `hubgate-error` and a body with its words.
+ * `blobs/uploads/<id>`. The gateway puts `/v2/` and the familiar name of the repository before it. A refusal
+ * has its name of `ERRORS` in `hubgate-error` and a body with its words.
  */
 
 import { z } from 'zod';
@@ -142,8 +142,8 @@ export const COLLECTED = z.array(
 export type CollectedContent = Readonly<z.output<typeof COLLECTED>[number]>;
 
 /**
- * `POST /hosted-repositories/removals` returns what retention and the collection have removed, for the audit log.
- * `written` is the id of the last one that the caller has written there; the core forgets all up to it.
+ * `POST /hosted-repositories/removals` returns what retention and the collection have removed, for the audit
+ * log. `written` is the id of the last one that the caller has written there; the core forgets all up to it.
  */
 export const FETCH_REMOVALS = z.strictObject({ written: z.int().nullable() });
 export const FETCHED_REMOVALS = z.array(

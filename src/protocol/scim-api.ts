@@ -3,7 +3,8 @@
  *
  *     POST /scim    a request of a provider → the answer to it, or 404 if no login has SCIM
  *
- * The gateway hands these requests over with their `Authorization`, and the account page passes them on to auth.
+ * The gateway hands these requests over with their `Authorization`, and the account page passes them on to
+ * auth.
  */
 import { z } from 'zod';
 

@@ -6,8 +6,9 @@ export interface ByteRange {
 
 /**
  * Parses a single range of bytes. One that ends before it begins is refused, as the conformance suite of the
- * distribution specification expects; everything else is ignored (RFC 9110 §14.2). Several ranges have another
- * parser, because podman would take one of several parts, sent as if it were the only one, for corruption.
+ * distribution specification expects; everything else is ignored (RFC 9110 §14.2). Several ranges have
+ * another parser, because podman would take one of several parts, sent as if it were the only one, for
+ * corruption.
  */
 export function parseRange(
   header: string | undefined,

@@ -28,8 +28,8 @@ export interface UpstreamNames {
 export const DOCKER_HUB = 'docker.io' as UpstreamHost;
 
 /**
- * Takes the place of the upstream in the canonical name of a hosted repository: `hosted/acme-internal/app`. It
- * is no host, so no upstream can have this name.
+ * Takes the place of the upstream in the canonical name of a hosted repository: `hosted/acme-internal/app`.
+ * It is no host, so no upstream can have this name.
  */
 export const HOSTED = 'hosted' as UpstreamHost;
 
@@ -150,8 +150,8 @@ export function repositoryOf(upstream: string, path: string, names: UpstreamName
 }
 
 /**
- * Parses a canonical name, as the records of Hubgate have it. Nobody else writes names so. Records may be older
- * than the configuration, so its upstreams and namespaces make no difference.
+ * Parses a canonical name, as the records of Hubgate have it. Nobody else writes names so. Records may be
+ * older than the configuration, so its upstreams and namespaces make no difference.
  */
 export function parseRepositoryName(name: string): Repository | undefined {
   const slash = name.indexOf('/');

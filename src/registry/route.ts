@@ -55,8 +55,8 @@ export type Route =
       readonly digest?: Digest;
     }
   /**
-   * The beginning of a push to a mirrored repository. It can only be refused, so it need not name a repository
-   * that exists.
+   * The beginning of a push to a mirrored repository. It can only be refused, so it need not name a
+   * repository that exists.
    */
   | { readonly kind: 'mirrored-upload' };
 
@@ -162,8 +162,8 @@ function parseResource(
 }
 
 /**
- * Only the lists of hosted repositories are filtered and have pages. Those of upstreams come as a whole, which
- * the specification allows.
+ * Only the lists of hosted repositories are filtered and have pages. Those of upstreams come as a whole,
+ * which the specification allows.
  */
 function parseReferrers(repository: Repository, digest: Digest, query: URLSearchParams): Route {
   const route = { kind: 'referrers', repository, digest } as const;

@@ -1,7 +1,9 @@
 import { hash, randomBytes } from 'node:crypto';
 import type { Brand } from './brand.ts';
 
-/** The id of an upload: 128 bits as lower-case hex, of which at least 96 are random. It is a name and no path. */
+/**
+ * The id of an upload: 128 bits as lower-case hex, of which at least 96 are random. It is a name and no path.
+ */
 export type UploadId = Brand<string, 'UploadId'>;
 
 const UPLOAD_ID = /^[0-9a-f]{32}$/;

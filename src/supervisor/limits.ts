@@ -5,7 +5,8 @@ export const HANGING = {
   /** The time for a role to report that it is ready, or that it failed. */
   ready: 60_000,
   /**
-   * The time between two pings. A role that answers none of `unanswered` in a row hangs, even on a busy machine.
+   * The time between two pings. A role that answers none of `unanswered` in a row hangs, even on a busy
+   * machine.
    */
   pingEvery: 10_000,
   unanswered: 3,

@@ -23,8 +23,8 @@ export interface Supervision {
 }
 
 /**
- * Starts the roles of `plans`, in which a role comes after those that it needs. Optional ones are started when the
- * others serve.
+ * Starts the roles of `plans`, in which a role comes after those that it needs. Optional ones are started
+ * when the others serve.
  *
  * @throws if one of the others cannot be started for the first time; then none is left running
  */

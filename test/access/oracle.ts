@@ -1,7 +1,7 @@
 /**
- * The policy's meaning once more, from the words of the design and in the plainest way: every pattern is tried by every
- * way to read it, every network is compared as a text of bits. It shares no code with `src/access`, so that a mistake
- * would have to be made twice to stay unseen.
+ * The policy's meaning once more, from the words of the design and in the plainest way: every pattern is
+ * tried by every way to read it, every network is compared as a text of bits. It shares no code with
+ * `src/access`, so that a mistake would have to be made twice to stay unseen.
  */
 
 /** An entry of `allow` or `deny`, as it would stand in a file. */
@@ -39,7 +39,8 @@ export type PlainAnswer =
 
 export function answer(policy: PlainPolicy, question: PlainQuestion): PlainAnswer {
   const matching = (rule: PlainRule) => applies(rule, policy, question);
-  // A pull by digest resolves no tag: a deny of tags has nothing to refuse, an allow of tags still names the repository.
+  // A pull by digest resolves no tag: a deny of tags has nothing to refuse, an allow of tags still names the
+  // repository.
   const denies = policy.deny.filter((rule) => question.tag !== undefined || rule.tags === undefined);
   const deny = denies.find(matching);
   if (deny !== undefined) return { decision: 'deny', rule: deny };
@@ -89,8 +90,8 @@ function nameMatches(pattern: string, name: string, who: string): boolean {
 }
 
 /**
- * Can `text` be read as `pattern`? `*` is any run of characters without a slash, `**` any run, and as a segment in front
- * of others also no directory at all.
+ * Can `text` be read as `pattern`? `*` is any run of characters without a slash, `**` any run, and as a
+ * segment in front of others also no directory at all.
  */
 export function globMatches(pattern: string, text: string, atSegment = true): boolean {
   if (pattern === '') return text === '';

@@ -1,4 +1,7 @@
-/** The kits of clusters. A node of the cluster is a machine of the suite, which gets the files as the tool of the cluster does it. */
+/**
+ * The kits of clusters. A node of the cluster is a machine of the suite, which gets the files as the tool of
+ * the cluster does it.
+ */
 import assert from 'node:assert/strict';
 import { copyFile, mkdir, readFile, writeFile } from 'node:fs/promises';
 import path from 'node:path';
@@ -111,7 +114,10 @@ test('kind gives its node the files of the kit, and the node pulls by them', {
   await assertPulls(node, kit, 'crictl pull docker.io/library/alpine');
 });
 
-/** Pulls with the library by which k3s and RKE2 read their registries.yaml, and k3s's and RKE2's own program for it. */
+/**
+ * Pulls with the library by which k3s and RKE2 read their registries.yaml, and k3s's and RKE2's own program
+ * for it.
+ */
 async function assertWharfiePulls(machine: Machine, kit: PrintedKit, file: string): Promise<void> {
   await using node = nodeOf(machine, withoutDaemon([binariesOf('wharfie')]));
   await assertPulls(node, kit, `wharfie --private-registry ${file} docker.io/library/alpine:latest ~/alpine`);

@@ -1,6 +1,7 @@
 /**
- * Pulls and pushes with the clients of today. It builds them at pinned versions, if they are not there, and runs the tests
- * in a network of their own. Its arguments are the names of test files: `npm run test:clients -- crane dockerd`.
+ * Pulls and pushes with the clients of today. It builds them at pinned versions, if they are not there, and
+ * runs the tests in a network of their own. Its arguments are the names of test files:
+ * `npm run test:clients -- crane dockerd`.
  */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';

@@ -18,8 +18,8 @@ const skip = await whyMissing(...TOOLS, 'containerd', 'crictl', 'dockerd');
 /** The least time of the upload, in seconds. A token lives for 60 s. */
 const SECONDS = 70;
 /**
- * The sockets of a client take some MiB before it notices that the link is slow, and it waits 30 s for the answer after its
- * last byte, so the link cannot be much slower.
+ * The sockets of a client take some MiB before it notices that the link is slow, and it waits 30 s for the
+ * answer after its last byte, so the link cannot be much slower.
  */
 const RATE = 640 * 1024;
 const OURS = 'mirror.corp/acme-internal/slow';

@@ -1,4 +1,7 @@
-/** The verbs for operators on a node of a cluster that hosts repositories: each works on any node, for all of them. */
+/**
+ * The verbs for operators on a node of a cluster that hosts repositories: each works on any node, for all of
+ * them.
+ */
 import assert from 'node:assert/strict';
 import { spawn, spawnSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';

@@ -1,4 +1,7 @@
-/** The database of the hosted repositories in PostgreSQL, and what happens to it when a node or the server fails. */
+/**
+ * The database of the hosted repositories in PostgreSQL, and what happens to it when a node or the server
+ * fails.
+ */
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';

@@ -1,6 +1,7 @@
 /**
  * What becomes of a download if the core that does it is killed or frozen at each point of it. A core is
- * killed with none, one and two nodes that follow, and frozen with two. The longest stall of a client is printed.
+ * killed with none, one and two nodes that follow, and frozen with two. The longest stall of a client is
+ * printed.
  */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
@@ -130,7 +131,8 @@ for (const signal of ['SIGKILL', 'SIGSTOP'] as const)
           gate.resolve();
         }
         assertBytes((await own).body, image.blobs.get(digest));
-        // A busy machine may miss a deadline of the nodes, so one more download than the second one is no fault.
+        // A busy machine may miss a deadline of the nodes, so one more download than the second one is no
+        // fault.
         const sent = entries().map(({ bytes }) => bytes);
         assert.ok(sent.length <= cluster.nodes.length, `downloads of ${sent} bytes`);
       });

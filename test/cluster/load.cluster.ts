@@ -1,6 +1,6 @@
 /**
- * A hundred pulls a second and a push go on while the database starts again. No answer is beyond the table of failures
- * in docs/cluster.md. The pulls are asked at fixed times, whether earlier ones are answered or not.
+ * A hundred pulls a second and a push go on while the database starts again. No answer is beyond the table of
+ * failures in docs/cluster.md. The pulls are asked at fixed times, whether earlier ones are answered or not.
  */
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';

@@ -42,7 +42,9 @@ async function startNode(node: string, url: string): Promise<Node> {
   return { delays, waits };
 }
 
-/** Tries a password, and returns the delay that the attempt had. An attempt that nobody judges does not count. */
+/**
+ * Tries a password, and returns the delay that the attempt had. An attempt that nobody judges does not count.
+ */
 async function attempt({ delays, waits }: Node, outcome: LoginOutcome, username = 'ana'): Promise<number> {
   const before = waits.length;
   const asked = { username, address: '10.1.2.3', counts: outcome !== 'unknown' };

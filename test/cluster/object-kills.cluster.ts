@@ -1,4 +1,6 @@
-/** What three real nodes, a database and an object store keep when one of them is killed, frozen or emptied. */
+/**
+ * What three real nodes, a database and an object store keep when one of them is killed, frozen or emptied.
+ */
 import assert from 'node:assert/strict';
 import { readFile, rm } from 'node:fs/promises';
 import path from 'node:path';

@@ -1,6 +1,6 @@
 /**
- * What clients see when a node is cut from the database, from the other nodes, or from the object store. Each node
- * is in a network namespace of its own, and what it sends to the other side is lost without a word.
+ * What clients see when a node is cut from the database, from the other nodes, or from the object store. Each
+ * node is in a network namespace of its own, and what it sends to the other side is lost without a word.
  */
 import assert from 'node:assert/strict';
 import { readFile } from 'node:fs/promises';

@@ -1,6 +1,7 @@
 /**
- * Kills, freezes and restarts nodes, the database and the object store at random while clients pull. At the end
- * everything that was published must still be there. `npm run soak:cluster -- --kills 200` does it longer.
+ * Kills, freezes and restarts nodes, the database and the object store at random while clients pull. At the
+ * end everything that was published must still be there. `npm run soak:cluster -- --kills 200` does it
+ * longer.
  */
 import assert from 'node:assert/strict';
 import { access, readFile } from 'node:fs/promises';

@@ -1,6 +1,6 @@
 /**
- * What becomes of an upload to the object store if the core that sends it is killed or frozen: in the middle of a
- * request, between the parts of a larger object, and when the object is there and its row is not.
+ * What becomes of an upload to the object store if the core that sends it is killed or frozen: in the middle
+ * of a request, between the parts of a larger object, and when the object is there and its row is not.
  */
 import assert from 'node:assert/strict';
 import { readdir, readFile } from 'node:fs/promises';

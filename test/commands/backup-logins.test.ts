@@ -1,4 +1,6 @@
-/** A backup of what the account page and the logins of directories need, and the mirror that is made of it. */
+/**
+ * A backup of what the account page and the logins of directories need, and the mirror that is made of it.
+ */
 import assert from 'node:assert/strict';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';

@@ -1,4 +1,7 @@
-/** Tests that `hubgate upstream check` says at which step the way to a registry ends, and which setting mends that. */
+/**
+ * Tests that `hubgate upstream check` says at which step the way to a registry ends, and which setting mends
+ * that.
+ */
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';

@@ -245,7 +245,8 @@ test('a first start makes what is missing and shows a password once; a second ke
   await rm(path.join(home, 'config/access.yaml'));
   const second = await startMirror(t, environment);
   assert.doesNotMatch(second.output(), /password/);
-  // A policy that is gone is no fresh install: what held goes on to hold, and the one that is shipped is not put there.
+  // A policy that is gone is no fresh install: what held goes on to hold, and the one that is shipped is not
+  // put there.
   assert.match(second.output(), /there is no policy.*access policy refused; the last good one holds/);
   assert.deepEqual((await readdir(path.join(home, 'config'))).sort(), ['access.schema.json', 'users.yaml']);
   assert.equal((await pull()).status, 200);

@@ -137,7 +137,8 @@ test(
     // The optional role is started last, and a signal ends a program that has just begun.
     await waitFor(() => existsSync(pathsIn(home).accountSocket));
     for (const { pid } of [...roles, mirror]) process.kill(pid, 'SIGUSR1');
-    // Whoever starts the debugger says so, on standard error, before it serves a request that comes after the signal.
+    // Whoever starts the debugger says so, on standard error, before it serves a request that comes after the
+    // signal.
     process.kill(mirror.pid, 'SIGHUP');
     await waitFor(() => mirror.output().includes('read anew'));
     assert.doesNotMatch(mirror.output(), /Debugger listening/);

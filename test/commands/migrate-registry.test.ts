@@ -31,7 +31,10 @@ beforeEach(async () => {
 
 afterEach(() => rm(home, { recursive: true }));
 
-/** What is printed for a configuration, and the settings that it comes to: `hubgate check` must find nothing wrong. */
+/**
+ * What is printed for a configuration, and the settings that it comes to: `hubgate check` must find nothing
+ * wrong.
+ */
 async function migrated(text: string) {
   const file = path.join(home, 'config.yml');
   await writeFile(file, text);

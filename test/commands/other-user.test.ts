@@ -83,7 +83,10 @@ const VERBS: readonly (readonly string[])[] = [
   ['backup', '/tmp/hubgate-not-made'],
 ];
 
-/** What says nothing to those who read it. Of an upstream that no DNS knows, its error is what administrators search for. */
+/**
+ * What says nothing to those who read it. Of an upstream that no DNS knows, its error is what administrators
+ * search for.
+ */
 const LEAKS =
   /\bE(?!NOTFOUND|AI_AGAIN)[A-Z]{3,}\b|\.tmp\b|\.lock\b|scandir|unlink|\bat .*:\d+:\d+|no core runs here|has no mirror that runs/;
 

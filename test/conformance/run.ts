@@ -1,4 +1,6 @@
-/** Builds the OCI conformance suite at its pinned version, if it is not there, and runs it against Hubgate. */
+/**
+ * Builds the OCI conformance suite at its pinned version, if it is not there, and runs it against Hubgate.
+ */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { globSync } from 'node:fs';

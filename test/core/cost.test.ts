@@ -11,7 +11,9 @@ import { ACCOUNT, SHORT_LIMITS, TestCore } from '../support/test-core.ts';
 
 const MIB = 1024 * 1024;
 
-/** What is counted is what a pull costs; on a busy machine a time-out would add to that what was asked again. */
+/**
+ * What is counted is what a pull costs; on a busy machine a time-out would add to that what was asked again.
+ */
 const LIMITS = {
   ...SHORT_LIMITS,
   ...{
@@ -93,7 +95,8 @@ for (const { who, credential, grant, tokens } of [
     await pull(core, 'library/alpine', grant);
     const { asked, bytes } = takeCost();
     assert.equal(asked.filter((request) => request === 'GET token').length, tokens);
-    // The head without a token and with one, the manifest; for each of the five blobs its redirect and its bytes.
+    // The head without a token and with one, the manifest; for each of the five blobs its redirect and its
+    // bytes.
     assert.ok(asked.length - tokens <= 13, asked.join(', '));
     assert.equal(
       bytes,

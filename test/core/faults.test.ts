@@ -1,7 +1,8 @@
 /**
- * What the caller of the core's socket sees of each fault at each place, and what it costs the upstream. A cell such as
- * `404 BLOB_UNKNOWN · 1` states the status, the name of the refusal or else the state of the cache, and how many requests
- * reached the upstream; of a limit also the Retry-After, and of a blob whether it ends as `right` bytes or as `failed`.
+ * What the caller of the core's socket sees of each fault at each place, and what it costs the upstream. A
+ * cell such as `404 BLOB_UNKNOWN · 1` states the status, the name of the refusal or else the state of the
+ * cache, and how many requests reached the upstream; of a limit also the Retry-After, and of a blob whether
+ * it ends as `right` bytes or as `failed`.
  */
 import { describe, test } from 'node:test';
 import { type Cell, checkCell, type Expectation, type FaultName } from '../support/fault-matrix.ts';
@@ -14,8 +15,8 @@ interface Table {
 }
 
 /**
- * Cold: the head without and with a token, a token for the account, the manifest. The first "no" to a head in a namespace is
- * checked by one GET.
+ * Cold: the head without and with a token, a token for the account, the manifest. The first "no" to a head in
+ * a namespace is checked by one GET.
  */
 const TAG: Table = {
   of: 'a manifest by tag',
@@ -141,7 +142,10 @@ const BLOB: Table = {
   ],
 };
 
-/** What the storage refuses says nothing of the repository: it may have lost the object, or the signature is stale. */
+/**
+ * What the storage refuses says nothing of the repository: it may have lost the object, or the signature is
+ * stale.
+ */
 const STORAGE: Table = {
   of: 'the storage of a blob',
   columns: [{ name: 'not cached', target: 'storage', state: 'not cached' }],
@@ -162,7 +166,10 @@ const STORAGE: Table = {
   ],
 };
 
-/** A redirect and the bytes, and both again for each resumption. A fault that leaves half of the bytes is overcome. */
+/**
+ * A redirect and the bytes, and both again for each resumption. A fault that leaves half of the bytes is
+ * overcome.
+ */
 const STORAGE_BODY: Table = {
   of: 'the bytes of a blob',
   columns: [
@@ -185,8 +192,8 @@ const STORAGE_BODY: Table = {
 };
 
 /**
- * For a manifest by tag. A token service that does not answer is forgotten, and the registry asked which one there is now. A
- * realm under a name that is not loopback is refused before anybody looks it up.
+ * For a manifest by tag. A token service that does not answer is forgotten, and the registry asked which one
+ * there is now. A realm under a name that is not loopback is refused before anybody looks it up.
  */
 const TOKEN: Table = {
   of: 'the token service',
@@ -220,7 +227,10 @@ const TOKEN: Table = {
   ],
 };
 
-/** A fault that strikes once is overcome by asking once more. Cold, a manifest costs five requests, and a blob two. */
+/**
+ * A fault that strikes once is overcome by asking once more. Cold, a manifest costs five requests, and a blob
+ * two.
+ */
 const ONCE: readonly Table[] = (
   [
     ['tag', '200 fill · 6'],

@@ -1,6 +1,6 @@
 /**
- * Kinds of registries, each as a stand-in that answers as its source says that the real one does. The table in
- * docs/upstreams.md has a row for each; another kind is another entry here.
+ * Kinds of registries, each as a stand-in that answers as its source says that the real one does. The table
+ * in docs/upstreams.md has a row for each; another kind is another entry here.
  */
 import assert from 'node:assert/strict';
 import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
@@ -37,12 +37,17 @@ interface RegistryCase {
   readonly kind: string;
   /** Where it is written, or was seen, that such a registry answers so. */
   readonly source: string;
-  /** The name of the upstream, and what hubgate.yaml says of it. `CA` is the file of the company's authority. */
+  /**
+   * The name of the upstream, and what hubgate.yaml says of it. `CA` is the file of the company's authority.
+   */
   readonly upstream: string;
   readonly settings: string;
   /** The repository, as clients of Hubgate name it below the upstream. */
   readonly repository: string;
-  /** The hosts that must be there; those below `.corp.example` are at a private address, without a trusted certificate. */
+  /**
+   * The hosts that must be there; those below `.corp.example` are at a private address, without a trusted
+   * certificate.
+   */
   readonly hosts: (image: TestImage) => Readonly<Record<string, Handler>>;
   /** The hosts to which the credential may be sent. */
   readonly shown?: readonly string[];

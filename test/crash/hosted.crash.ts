@@ -172,7 +172,8 @@ test(`${CUTS} power cuts while clients push and delete: every acknowledged chang
   assert.equal(tally.of('lost') + tally.of('corrupt'), 0);
 });
 
-// The directories are not here: the sync of the database, which comes after theirs, makes ext4 write its journal.
+// The directories are not here: the sync of the database, which comes after theirs, makes ext4 write its
+// journal.
 for (const forgotten of ['uploads', 'database'])
   test(`the suite sees what is lost where the core does not sync the ${forgotten} of hosted repositories`, {
     skip,

@@ -19,7 +19,10 @@ const CATALOGUE_BYTES = 32 * 1024 * 1024;
 const DEADLINE = Math.max(300_000, CUTS * 15_000);
 
 const SLOW_DISK = path.join(import.meta.dirname, 'support/fixtures/slow-disk.ts');
-/** One client leaves a disk calm: no other's sync makes safe what was forgotten. Many come in between each other. */
+/**
+ * One client leaves a disk calm: no other's sync makes safe what was forgotten. Many come in between each
+ * other.
+ */
 const DISKS = [1, 6].flatMap((clients) => {
   return [[], [SLOW_DISK]].map((imports) => ({ clients, launch: { imports } }));
 });

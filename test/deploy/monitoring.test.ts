@@ -88,7 +88,10 @@ test('the table of metrics in docs/monitoring.md has those of a scrape and no ot
 /** What Prometheus adds to every series of a target. */
 const OF_THE_TARGET = ['job', 'instance'];
 
-/** The metrics of an expression, each with the labels that are asked of it, and the labels by which it is grouped. */
+/**
+ * The metrics of an expression, each with the labels that are asked of it, and the labels by which it is
+ * grouped.
+ */
 function assertKnown(expr: string, where: string): void {
   const words = expr.replaceAll(/"[^"]*"/g, '""');
   const asked: string[] = [];

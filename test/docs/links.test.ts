@@ -1,7 +1,7 @@
 /**
- * The documentation is true where a program can tell: links and anchors lead somewhere, pages that the program
- * names exist, and examples load. It is readable in a terminal: prose has at most 100 characters in a line, and
- * tables have at most four columns.
+ * The documentation is true where a program can tell: links and anchors lead somewhere, pages that the
+ * program names exist, and examples load. It is readable in a terminal: prose has at most 100 characters in a
+ * line, and tables have at most four columns.
  */
 import assert from 'node:assert/strict';
 import { existsSync, globSync, readFileSync } from 'node:fs';
@@ -78,7 +78,10 @@ function anchorsOf(page: Page): ReadonlySet<string> {
   return anchors;
 }
 
-/** Returns the targets of the links on a page, each with its place. A link may begin on one line and end on the next. */
+/**
+ * Returns the targets of the links on a page, each with its place. A link may begin on one line and end on
+ * the next.
+ */
 function linksOf({ lines }: Page): { place: string; target: string }[] {
   return lines.flatMap(({ place, text }, index) => {
     const both = `${text}\n${lines[index + 1]?.text ?? ''}`.replace(/`[^`]*`/g, (code) =>

@@ -1,4 +1,7 @@
-/** The pages that say where code lives are true: each file, identifier, setting and test that they name exists. */
+/**
+ * The pages that say where code lives are true: each file, identifier, setting and test that they name
+ * exists.
+ */
 import assert from 'node:assert/strict';
 import { existsSync, globSync, readFileSync, statSync } from 'node:fs';
 import path from 'node:path';

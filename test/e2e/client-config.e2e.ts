@@ -250,7 +250,10 @@ for (const client of ['podman', 'skopeo'] as const) {
   });
 }
 
-/** Every command of the kit's check that this client has, as it is printed, and nobody but the mirror is asked. */
+/**
+ * Every command of the kit's check that this client has, as it is printed, and nobody but the mirror is
+ * asked.
+ */
 async function assertChecks(machine: Machine, client: string, kit: Kit): Promise<void> {
   if (client !== 'skopeo') return;
   for (const line of kit.notes.check.filter((one) => one.startsWith('skopeo '))) {

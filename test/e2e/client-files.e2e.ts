@@ -1,4 +1,7 @@
-/** Whether the programs pull through the mirror by files as people have them: what doctor says of these, they do. */
+/**
+ * Whether the programs pull through the mirror by files as people have them: what doctor says of these, they
+ * do.
+ */
 import assert from 'node:assert/strict';
 import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { networkInterfaces, tmpdir } from 'node:os';
@@ -66,7 +69,10 @@ log: { format: json }
 
 after(() => stack.disposeAsync());
 
-/** Its machine's trust store is a file, and everything but the mirror is behind a proxy that lets nothing through. */
+/**
+ * Its machine's trust store is a file, and everything but the mirror is behind a proxy that lets nothing
+ * through.
+ */
 function environment(isTrusted: boolean): Record<string, string> {
   const store = isTrusted ? at('home/certs/ca.crt') : at('none.crt');
   return { ...proxy.environmentFor(ADDRESS), SSL_CERT_FILE: store, SSL_CERT_DIR: at('no-certificates') };

@@ -16,7 +16,9 @@ import { installBalancers } from './support/balancers.ts';
 import { buildImage, type Image } from './support/image.ts';
 import { mustRun, startProcess } from './support/process.ts';
 
-/** What deploy/compose/cluster.yaml says, done by hand: its setup, and two of its nodes on a real PostgreSQL. */
+/**
+ * What deploy/compose/cluster.yaml says, done by hand: its setup, and two of its nodes on a real PostgreSQL.
+ */
 const COMPOSE = path.join(import.meta.dirname, '../../deploy/compose');
 const PASSWORD = 's3cret-of-ana';
 const NODES = ['n1', 'n2'] as const;
@@ -63,7 +65,9 @@ function serviceOf(name: string, environment: Readonly<Record<string, string>>):
   return { ...service, command, user: `${NODE_USER}:${NODE_USER}`, environment: own };
 }
 
-/** Makes a directory for each volume. A new volume belongs to the user of the directory that it is mounted on. */
+/**
+ * Makes a directory for each volume. A new volume belongs to the user of the directory that it is mounted on.
+ */
 async function makePlaces(directory: string): Promise<Places> {
   const at = (name: string) => path.join(directory, 'volumes', name);
   const mounts = [...services.values()].flatMap((service) => service.mounts);

@@ -44,7 +44,10 @@ before(async () => {
 
 after(() => stack.disposeAsync());
 
-/** A registry as many have it running: a pull-through cache that holds the account's credential, for whoever asks. */
+/**
+ * A registry as many have it running: a pull-through cache that holds the account's credential, for whoever
+ * asks.
+ */
 function proxyConfiguration(core: URL): string {
   return JSON.stringify({
     version: '0.1',

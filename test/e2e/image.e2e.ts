@@ -144,7 +144,10 @@ async function assertContents({ root, config }: BuiltImage): Promise<void> {
   );
 }
 
-/** A command in the image, as `docker run --read-only --user 1000` would run it: only the home's directories can be written. */
+/**
+ * A command in the image, as `docker run --read-only --user 1000` would run it: only the home's directories
+ * can be written.
+ */
 function inContainer(
   { root, config }: BuiltImage,
   environment: Readonly<Record<string, string>>,

@@ -1,6 +1,6 @@
 /**
- * The credential helper of laptops, driven by the real docker CLI and podman. A person of an LDAP directory approves the
- * machine on the account page.
+ * The credential helper of laptops, driven by the real docker CLI and podman. A person of an LDAP directory
+ * approves the machine on the account page.
  */
 import assert from 'node:assert/strict';
 import { mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
@@ -90,7 +90,9 @@ async function assertOnlyHelperHasIt(machine: Machine, token: StoredToken): Prom
   return secret;
 }
 
-/** Sees that the token ended on the server, whatever the client says, and that nothing is left on the machine. */
+/**
+ * Sees that the token ended on the server, whatever the client says, and that nothing is left on the machine.
+ */
 async function assertRevoked(machine: Machine, token: StoredToken, secret: string): Promise<void> {
   await using state = hubgate.openState();
   assert.equal(await state.token(token.id), undefined);

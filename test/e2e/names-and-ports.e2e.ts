@@ -1,6 +1,7 @@
 /**
- * Real clients pull by IPv6, by several names, on the ports 443 and 5000. In a network of its own, where the mirror has a name and an
- * address of IPv6 that are not those of loopback, because dockerd verifies no certificate there.
+ * Real clients pull by IPv6, by several names, on the ports 443 and 5000. In a network of its own, where the
+ * mirror has a name and an address of IPv6 that are not those of loopback, because dockerd verifies no
+ * certificate there.
  */
 import assert from 'node:assert/strict';
 import { X509Certificate } from 'node:crypto';

@@ -1,6 +1,7 @@
 /**
- * What `npm run release` makes is built, a part of it twice, and installed and run from nothing: the npm package in
- * an empty directory with Node 24, the Debian package in an empty Debian and under systemd, the image with podman.
+ * What `npm run release` makes is built, a part of it twice, and installed and run from nothing: the npm
+ * package in an empty directory with Node 24, the Debian package in an empty Debian and under systemd, the
+ * image with podman.
  */
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
@@ -34,7 +35,9 @@ const NPM_PACKAGE = path.join(DIST, `hubgate-${VERSION}.tgz`);
 /** The oldest Node that the package runs on. */
 const NODE = `${packageJson.engines.node.replace('>=', '')}.0`;
 
-/** The rest is made of the same npm package, and test/deploy/release.test.ts makes a small one of it twice. */
+/**
+ * The rest is made of the same npm package, and test/deploy/release.test.ts makes a small one of it twice.
+ */
 const BUILT_TWICE = ['npm', 'chart'];
 
 let directory: string;

@@ -103,7 +103,9 @@ test('the roles run as three users without rights, and public and private images
 test('each user is refused what is another’s: files, sockets, processes', async () => {
   const at = (file: string) => path.join(apart.home, file);
   const blob = [...open.blobs.keys()][0]?.slice('sha256:'.length) ?? '';
-  /** For each attempt, who may. Of those who may, each is seen to succeed: the attempt itself is a good one. */
+  /**
+   * For each attempt, who may. Of those who may, each is seen to succeed: the attempt itself is a good one.
+   */
   const allowed: Readonly<Record<string, readonly UserName[]>> = {
     [`read ${at('hub-token')}`]: ['core'],
     [`read ${at('config/users.yaml')}`]: ['auth'],

@@ -15,7 +15,10 @@ import { asCommand, furnish, type Places } from './support/as-container.ts';
 import { buildImage, type Image } from './support/image.ts';
 import { mustRun, type RunningProcess, run, startProcess } from './support/process.ts';
 
-/** What deploy/compose/separate.yaml says, done by hand: its setup, and its roles as their users with their mounts. */
+/**
+ * What deploy/compose/separate.yaml says, done by hand: its setup, and its roles as their users with their
+ * mounts.
+ */
 const COMPOSE = path.join(import.meta.dirname, '../../deploy/compose');
 const PASSWORD = 's3cret-of-ana';
 const LAYER = Buffer.from('the one layer\n');
@@ -128,7 +131,8 @@ test('an edit of the policy on the host holds', async () => {
 });
 
 test('no role reads or writes what is another’s', async () => {
-  // `grep -q .`, because what is mounted into one leaves an empty file in the image’s root, which they share here.
+  // `grep -q .`, because what is mounted into one leaves an empty file in the image’s root, which they share
+  // here.
   const forbidden: readonly (readonly [string, string, string])[] = [
     ['gateway', 'the Hub’s password', 'grep -q . /run/secrets/hub-token'],
     ['gateway', 'password hashes', 'grep -q . /hubgate/config/users.yaml'],

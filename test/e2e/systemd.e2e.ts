@@ -8,7 +8,10 @@ import { mustRun } from './support/process.ts';
 
 const UNITS = path.join(import.meta.dirname, '../../deploy/systemd');
 
-/** The most that `systemd-analyze security` may find exposed, from 0 to 100; Debian's own services have some 90. */
+/**
+ * The most that `systemd-analyze security` may find exposed, from 0 to 100; Debian's own services have some
+ * 90.
+ */
 const EXPOSURE: Readonly<Record<string, number>> = {
   'hubgate-account.service': 8,
   'hubgate-core.service': 17,

@@ -115,8 +115,9 @@ async function replaceCertificates(): Promise<void> {
 }
 
 /**
- * True for a connection that ended in its handshake when a gateway was killed. Each gateway listens for itself, so the kernel
- * resets what waits at the socket of one that dies, and a client tries again (decision 7).
+ * True for a connection that ended in its handshake when a gateway was killed. Each gateway listens for
+ * itself, so the kernel resets what waits at the socket of one that dies, and a client tries again (decision
+ * 7).
  */
 function isAfterKill(at: number, kills: readonly Kill[]): boolean {
   return kills.some(({ stopped, ended }) => at >= stopped && at < ended + MOMENT);

@@ -213,7 +213,8 @@ test('with wait, requests wait for a file that is slow, and not for one that tak
   // A few are read, and there is room.
   while (audit.state().waiting >= 2 * 2 ** 20) await reader.read(chunk);
   assert.equal(await waiting, true);
-  // It takes nothing any more: soon nobody waits. What the pipe still takes leaves more than enough to wait for.
+  // It takes nothing any more: soon nobody waits. What the pipe still takes leaves more than enough to wait
+  // for.
   let last = 1_000_000;
   while (audit.state().waiting < 3 * 2 ** 20) audit(lineOf(++last));
   assert.ok(audit.mayBegin() instanceof Promise);

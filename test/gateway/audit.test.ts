@@ -56,7 +56,9 @@ function asker(user: string, agent: string, ports: readonly number[]) {
   };
 }
 
-/** As docker pulls: the tag's HEAD, what it names, the manifest of the platform, and then everything at once. */
+/**
+ * As docker pulls: the tag's HEAD, what it names, the manifest of the platform, and then everything at once.
+ */
 async function pull(
   ask: (target: string, method?: string) => Promise<unknown>,
   repository: string,
@@ -131,7 +133,8 @@ test('what is recorded as asked of the upstream is what it was asked, however ma
 test('the probe of a host that has failed is at nobody’s cost', async () => {
   const ask = asker('ana', 'docker/28', [hubgate.port]);
   await ask('/v2/library/alpine/manifests/latest');
-  // The download breaks off, and the storage hangs: it is left alone until a probe finds that it is there again.
+  // The download breaks off, and the storage hangs: it is left alone until a probe finds that it is there
+  // again.
   hub.plant('cdn', /^GET \/registry-v2/, { kind: 'drop', at: 50_000 }, 1);
   hub.plant('cdn', /^GET \/registry-v2/, { kind: 'hang' }, 1);
   await ask(`/v2/library/alpine/blobs/${amd64.layers[2]}`);

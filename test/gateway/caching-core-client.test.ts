@@ -96,7 +96,8 @@ async function start() {
 test('an answer that was looked up before something was withdrawn is not remembered after it', async () => {
   await using parts = await start();
   const { core, way, pull, asked } = parts;
-  // Past its freshness it is confirmed, which is not remembered; and while the next answer is on its way, something is withdrawn.
+  // Past its freshness it is confirmed, which is not remembered; and while the next answer is on its way,
+  // something is withdrawn.
   core.now += 61_000;
   await pull();
   const gate = Promise.withResolvers<void>();

@@ -74,7 +74,10 @@ function logged(message: RegExp) {
   return hubgate.log.filter(({ msg }) => message.test(msg));
 }
 
-/** Pulls one private repository after another that nobody has pulled, each with a token of its own, while `act` runs. */
+/**
+ * Pulls one private repository after another that nobody has pulled, each with a token of its own, while
+ * `act` runs.
+ */
 async function underTraffic(act: () => Promise<void>): Promise<Map<number, number>> {
   const statuses = new Map<number, number>();
   let turn = 0;

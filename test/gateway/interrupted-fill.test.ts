@@ -29,8 +29,8 @@ before(async () => {
 after(() => rm(directory, { recursive: true }));
 
 /**
- * What a client gets of a fill that was interrupted when it had written `partial`, and that the core then goes on with
- * past a cache that cannot be written, as a stream of the whole.
+ * What a client gets of a fill that was interrupted when it had written `partial`, and that the core then
+ * goes on with past a cache that cannot be written, as a stream of the whole.
  */
 async function pullOver(partial: Buffer, stream: Buffer, range?: string) {
   const file = path.join(directory, 'partial');

@@ -21,7 +21,8 @@ let hubgate: TestHubgate;
 let agent: Agent;
 
 beforeEach(async (t) => {
-  // Whoever guesses waits for a second at the most, so that a busy machine has the rest of the time for its answer.
+  // Whoever guesses waits for a second at the most, so that a busy machine has the rest of the time for its
+  // answer.
   const delays = { ...DELAY_LIMITS, longest: 1_000 };
   const users = ['ana', ...COLLEAGUES];
   ({ hubgate } = await withMirror(t, {

@@ -27,7 +27,8 @@ test('the admin listener answers a request for another host with nothing', async
 test('a host is this machine’s by an address, a configured name, or a name that nobody can register', () => {
   const names = new Set(['mirror.corp.example']);
   const own = [
-    // Kubernetes asks pods by their addresses, Prometheus by what its targets say: of compose, a service's name.
+    // Kubernetes asks pods by their addresses, Prometheus by what its targets say: of compose, a service's
+    // name.
     ...[
       '10.1.2.3:9090',
       '[fe80::1]:9090',

@@ -128,7 +128,10 @@ test('invariant 13: 200 edits under load: each answer is one version’s, and no
     Promise.all([0, 1].map((turn) => waitFor(async () => (await question(turn)).version === version())));
   let current = await edit(0);
   await arrives(() => current);
-  /** Of each version when it was replaced, by the monotonic clock, and for how long this process had been without a CPU then. */
+  /**
+   * Of each version when it was replaced, by the monotonic clock, and for how long this process had been
+   * without a CPU then.
+   */
   const replaced = new Map<string, { readonly at: number; readonly starved: number }>();
   /** The number of questions that each gateway has asked, and of those that were answered. */
   const answered = [0, 0];

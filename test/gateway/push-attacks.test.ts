@@ -5,8 +5,8 @@
  *   depends on what exists, tags by replay: `push.test.ts`;
  * - the right is withdrawn in the middle of a body: `upload.test.ts`; slow bodies: `body-deadlines.test.ts`;
  * - floods of uploads, tags and referrers, and a full disk: `core/hosted/limits.test.ts`;
- * - manifests that name foreign digests, or are too large, too deep or of another type, and mounts from mirrored
- *   repositories: `core/hosted/push.test.ts`; races for a tag: `core/hosted/tags.test.ts`;
+ * - manifests that name foreign digests, or are too large, too deep or of another type, and mounts from
+ *   mirrored repositories: `core/hosted/push.test.ts`; races for a tag: `core/hosted/tags.test.ts`;
  * - ids of uploads that are paths: `registry/hosted-names.test.ts`.
  */
 import assert from 'node:assert/strict';

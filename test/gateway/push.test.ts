@@ -404,7 +404,8 @@ test('all requests of one push share an id, and the next push has another one', 
   const own = await recorded();
   const pushes = Map.groupBy(own, ({ push }) => push);
   const sizes = [...pushes].map(([id, of]) => [id === undefined, of.length]);
-  // An image is two uploads with two lines each, and a manifest. What deletes, and what is refused, is no push.
+  // An image is two uploads with two lines each, and a manifest. What deletes, and what is refused, is no
+  // push.
   assert.deepEqual(sizes, [
     [false, 5],
     [false, 5],

@@ -24,7 +24,10 @@ afterEach(() => {
   for (const server of servers) server.close().closeAllConnections();
 });
 
-/** A gateway as the kernel sees one: it listens on the port of the others, and gets a share of the connections. */
+/**
+ * A gateway as the kernel sees one: it listens on the port of the others, and gets a share of the
+ * connections.
+ */
 async function addGateway(number: number, isHung = false): Promise<void> {
   const server = createServer({ cert: pair.cert, key: pair.key }, (request, response) => {
     asked.push(String(number));

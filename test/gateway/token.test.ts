@@ -58,7 +58,8 @@ test('POST with a form, as containerd and BuildKit ask; a header counts before i
   const foreign = { grant_type: 'refresh_token', refresh_token: 'x' };
   assert.equal((await form(foreign)).status, 401);
   assert.equal((await form({ ...foreign, scope: 'repository:library/nginx:pull' })).status, 401);
-  // A daemon shows its mirror what the Hub gave it: where the network is granted something, that is taken for nothing.
+  // A daemon shows its mirror what the Hub gave it: where the network is granted something, that is taken for
+  // nothing.
   assert.equal((await form({ ...foreign, scope: SCOPE })).status, 200);
   assert.equal((await form({ grant_type: 'refresh_token', scope: SCOPE })).status, 400);
   assert.equal((await form({ grant_type: 'password', username: 'ana' })).status, 400);

@@ -179,7 +179,8 @@ test('what a clock that was ahead has made is issued anew as soon as the clock i
     assert.ok(validToDate.getTime() > Date.now() + 300 * DAY);
   }
   assert.ok(server.verify(ca.publicKey));
-  // Whoever trusts the CA by its name and key goes on to do so, and a clock that is behind takes nothing away.
+  // Whoever trusts the CA by its name and key goes on to do so, and a clock that is behind takes nothing
+  // away.
   assert.equal(ca.subject, before.subject);
   assert.deepEqual(
     await Promise.all([options.ca, options.server].map(({ key }) => readFile(key, 'utf8'))),

@@ -20,7 +20,10 @@ const CUT_OFF = {
 const GET = { method: 'GET', path: '/a', deadline: 5_000 } as const;
 const SCHEMA = z.object({ a: z.string() });
 
-/** Another process of ours that sends these bytes, one after the other, each on a connection of its own; then the last again. */
+/**
+ * Another process of ours that sends these bytes, one after the other, each on a connection of its own; then
+ * the last again.
+ */
 async function peerThatSends(...answers: string[]) {
   const directory = await mkdtemp(path.join(tmpdir(), 'hubgate-peer-'));
   const socket = path.join(directory, 'peer.sock');

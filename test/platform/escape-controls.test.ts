@@ -22,7 +22,8 @@ test('whatever a text has, no control character is left of it but the ends of it
 
 test('what is printable stays as it is, and a document of JSON the same document', () => {
   assert.equal(escapeControlsInLines('Zürich → 日本 🐋\n"\\"'), 'Zürich → 日本 🐋\n"\\"');
-  // The texts are values. V8 14.6 can take the key "\u0001" for the key "\\" of a document that it parsed before.
+  // The texts are values. V8 14.6 can take the key "\u0001" for the key "\\" of a document that it parsed
+  // before.
   fc.assert(
     fc.property(fc.array(texts), (values) => {
       assert.deepEqual(JSON.parse(escapeControlsInLines(JSON.stringify({ values }, undefined, 2))), {

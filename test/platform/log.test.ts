@@ -80,7 +80,8 @@ test('a full disk under the log ends no process; its lines wait, and those that 
     await process_.log('x'.repeat(900));
     await process_.log(`last ${'x'.repeat(900)}`);
     const lines = (await readFile(file, 'utf8')).trim().split('\n');
-    // The number that was lost while the disk was full waits with the lines. A later one says what was lost since.
+    // The number that was lost while the disk was full waits with the lines. A later one says what was lost
+    // since.
     const lost = lines
       .map((line) => Number(/"?lost"?[:=](\d+)/.exec(line)?.[1] ?? 0))
       .reduce((sum, number) => sum + number, 0);

@@ -1,4 +1,6 @@
-/** A name is hosted or mirrored by its words alone, and never both: what an upstream has makes no difference. */
+/**
+ * A name is hosted or mirrored by its words alone, and never both: what an upstream has makes no difference.
+ */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';

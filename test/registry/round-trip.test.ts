@@ -1,4 +1,7 @@
-/** Invariant 17: what was authorized is what is fetched, because a formatted name means the repository that it was made of. */
+/**
+ * Invariant 17: what was authorized is what is fetched, because a formatted name means the repository that it
+ * was made of.
+ */
 import assert from 'node:assert/strict';
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';

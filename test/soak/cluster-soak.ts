@@ -1,7 +1,7 @@
 /**
- * `npm run soak:cluster -- --kills 200` kills, freezes and restarts the nodes of a cluster, its database and its object
- * store that often, with and without an object store, and then looks whether everything that was published is
- * there. `--seed N` makes other choices.
+ * `npm run soak:cluster -- --kills 200` kills, freezes and restarts the nodes of a cluster, its database and
+ * its object store that often, with and without an object store, and then looks whether everything that was
+ * published is there. `--seed N` makes other choices.
  */
 import { spawnSync } from 'node:child_process';
 import path from 'node:path';

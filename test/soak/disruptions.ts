@@ -5,7 +5,9 @@ const AFTER_KILL = 20_000;
 /** The share of requests that may fail while the Hub misbehaves and no role was killed. */
 const MOST_FAILURES = 0.03;
 
-/** Knows when roles were killed, so that failures can be told apart: those with a cause from those without. */
+/**
+ * Knows when roles were killed, so that failures can be told apart: those with a cause from those without.
+ */
 export class Disruptions {
   readonly #findings: Findings;
   #killedAt = Number.NEGATIVE_INFINITY;
@@ -30,7 +32,10 @@ export class Disruptions {
     if (!this.isRecent) this.#findings.count('failures without a kill');
   }
 
-  /** Judges the failures of the whole run. The Hub of the soak answers wrongly all the time, so some requests fail. */
+  /**
+   * Judges the failures of the whole run. The Hub of the soak answers wrongly all the time, so some requests
+   * fail.
+   */
   judgeRate(requests: number): void {
     const failures = this.#findings.counted('failures without a kill');
     if (failures > requests * MOST_FAILURES)

@@ -117,7 +117,10 @@ async function revoke({ hubgate, findings }: OperatorOptions, name: string): Pro
   }
 }
 
-/** How long an earlier value may hold after a change. A role that was just killed reads the change when it is back. */
+/**
+ * How long an earlier value may hold after a change. A role that was just killed reads the change when it is
+ * back.
+ */
 function grace({ disruptions }: OperatorOptions): number {
   return disruptions.isRecent ? GRACE_AFTER_KILL : GRACE;
 }

@@ -1,6 +1,7 @@
 /**
- * Runs the whole program for minutes while clients push, tag, mount, sign, delete and pull, and while content is collected and
- * roles are killed, and judges every answer. It prints what it counted and every anomaly, and exits with 1 if there is one.
+ * Runs the whole program for minutes while clients push, tag, mount, sign, delete and pull, and while content
+ * is collected and roles are killed, and judges every answer. It prints what it counted and every anomaly,
+ * and exits with 1 if there is one.
  *
  *   npm run soak:push                        ten minutes
  *   npm run soak:push -- --minutes 60 --seed 7

@@ -5,7 +5,10 @@ import type { Findings } from './findings.ts';
 
 const MIB = 2 ** 20;
 
-/** By how much a series may grow from the second quarter of its time to the last, as a factor and in its own unit. */
+/**
+ * By how much a series may grow from the second quarter of its time to the last, as a factor and in its own
+ * unit.
+ */
 interface Allowance {
   readonly factor: number;
   readonly more: number;

@@ -1,6 +1,7 @@
 /**
- * Runs the whole program for minutes while the Hub misbehaves, roles are killed, and policy, accounts and certificates change,
- * and judges every answer. It prints what it counted and every anomaly, and exits with 1 if there is one.
+ * Runs the whole program for minutes while the Hub misbehaves, roles are killed, and policy, accounts and
+ * certificates change, and judges every answer. It prints what it counted and every anomaly, and exits with 1
+ * if there is one.
  *
  *   npm run soak                        ten minutes
  *   npm run soak -- --minutes 60 --seed 7

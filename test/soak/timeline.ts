@@ -1,4 +1,6 @@
-/** A value that changes over time, and for how long after a change the earlier value may still be in force. */
+/**
+ * A value that changes over time, and for how long after a change the earlier value may still be in force.
+ */
 export class Timeline<T> {
   readonly #entries: { readonly from: number; until: number; readonly value: T }[];
 
@@ -20,13 +22,18 @@ export class Timeline<T> {
     this.#entries.push({ from: performance.now(), until: Number.POSITIVE_INFINITY, value });
   }
 
-  /** Records that no earlier value may be in force after `grace` milliseconds, because the change is complete. */
+  /**
+   * Records that no earlier value may be in force after `grace` milliseconds, because the change is complete.
+   */
   complete(grace: number): void {
     const end = performance.now() + grace;
     for (const entry of this.#entries.slice(0, -1)) entry.until = Math.min(entry.until, end);
   }
 
-  /** Lengthens the time of values that were replaced less than `recent` milliseconds ago, because a role was killed. */
+  /**
+   * Lengthens the time of values that were replaced less than `recent` milliseconds ago, because a role was
+   * killed.
+   */
   excuse(recent: number, grace: number): void {
     const now = performance.now();
     for (const entry of this.#entries.slice(0, -1))

@@ -18,7 +18,10 @@ export interface Laptop extends AsyncDisposable {
   readonly home: string;
   /** A directory of programs; the only one on its PATH. */
   readonly programs: string;
-  /** Calls the helper with what is on its standard input. `said` is called with all that it has printed so far. */
+  /**
+   * Calls the helper with what is on its standard input. `said` is called with all that it has printed so
+   * far.
+   */
   call(args: readonly string[], input?: string, said?: (stderr: string) => void): Promise<HelperResult>;
 }
 

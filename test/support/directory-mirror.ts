@@ -9,7 +9,9 @@ import { withMirror } from './with-mirror.ts';
 /** A private image that only the group `payments` of the provider may pull. */
 export const PAY = '/v2/acme/pay/manifests/latest';
 
-/** A mirror with its account page, and an identity provider in a process of its own at which people log in. */
+/**
+ * A mirror with its account page, and an identity provider in a process of its own at which people log in.
+ */
 export class DirectoryMirror {
   readonly provider: IdentityProvider;
   readonly hubgate: TestHubgate;

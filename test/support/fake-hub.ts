@@ -66,7 +66,9 @@ export class FakeHub implements AsyncDisposable {
   remaining = 100;
   /** The manifest GETs of a whole window, as the Hub names them. */
   limit = 100;
-  /** False for an account without a limit: the Hub then sends no headers about a quota, and limits nothing. */
+  /**
+   * False for an account without a limit: the Hub then sends no headers about a quota, and limits nothing.
+   */
   isLimited = true;
   /**
    * The number of descriptors on one page of a list of referrers; undefined if the Hub has no such endpoint.

@@ -9,8 +9,9 @@ const PROCESSES = 200;
 let next = 0;
 
 /**
- * A port for a server that must know it before it listens, as one does whose URL is in its configuration. Each test process has
- * ports of its own, which no other one, and no connection, is given before the server listens.
+ * A port for a server that must know it before it listens, as one does whose URL is in its configuration.
+ * Each test process has ports of its own, which no other one, and no connection, is given before the server
+ * listens.
  */
 export async function freePort(): Promise<number> {
   for (let tried = 0; tried < EACH; tried++) {

@@ -73,8 +73,8 @@ export interface Caller {
 }
 
 /**
- * All three roles in this process, with a stand-in Hub and a home of their own. They are prepared and configured as a start does it;
- * a test has its own clock, log and limits.
+ * All three roles in this process, with a stand-in Hub and a home of their own. They are prepared and
+ * configured as a start does it; a test has its own clock, log and limits.
  */
 export class TestHubgate implements AsyncDisposable {
   readonly paths: HomePaths;

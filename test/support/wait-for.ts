@@ -2,8 +2,8 @@
 const DEADLINE_MS = 120_000;
 
 /**
- * Waits for something that another party does at its own time and does not report. It asks ever less often, so that a condition that
- * costs something leaves the processor to that party.
+ * Waits for something that another party does at its own time and does not report. It asks ever less often,
+ * so that a condition that costs something leaves the processor to that party.
  */
 export async function waitFor(condition: () => boolean | Promise<boolean>): Promise<void> {
   const start = performance.now();

@@ -14,14 +14,18 @@ const PAGE = 4096;
 
 export interface TestRun {
   readonly passed: boolean;
-  /** The name of the test that failed first, or of those that failed by then, or the limit that ended the run. */
+  /**
+   * The name of the test that failed first, or of those that failed by then, or the limit that ended the run.
+   */
   readonly failures: readonly string[];
 }
 
 export interface TestPlace {
   /** The checkout. */
   readonly directory: string;
-  /** Where the run has its temporary files. It is emptied afterwards, because a run that is ended leaves some. */
+  /**
+   * Where the run has its temporary files. It is emptied afterwards, because a run that is ended leaves some.
+   */
   readonly temporary: string;
   /** Where Node keeps what it has compiled, for the next run. */
   readonly compiled: string;
@@ -38,8 +42,8 @@ export async function runTests(place: TestPlace, files: readonly string[]): Prom
 }
 
 /**
- * Removes a directory, but nothing that is mounted in it: a test that was ended may have left the whole machine's files
- * there.
+ * Removes a directory, but nothing that is mounted in it: a test that was ended may have left the whole
+ * machine's files there.
  */
 export async function removeTree(directory: string): Promise<void> {
   for (const mount of (await mountsBelow(directory)).reverse()) await execute('umount', ['--lazy', mount]);
@@ -92,7 +96,9 @@ async function runLimited(
   return { passed: false, failures: [limit] };
 }
 
-/** Returns the names of failed tests from the whole lines of TAP output, without the suites that contain them. */
+/**
+ * Returns the names of failed tests from the whole lines of TAP output, without the suites that contain them.
+ */
 function failedTests(tap: string): string[] {
   const lines = tap
     .split('\n')

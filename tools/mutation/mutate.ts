@@ -2,10 +2,9 @@
  * Removes one listed defence at a time in a copy of the checkout, runs the tests that should notice, and
  * prints which test did. A defence that no test notices survives, and makes the exit code 1.
  *
- *   npm run mutate                 all defences, two at a time
- *   npm run mutate -- pull disk    the defences of these areas, or those whose text contains a word
- *   npm run mutate -- --jobs 1     one at a time
- *   npm run mutate -- --green      does not run the tests without a change first, because they have just passed
+ *   npm run mutate all defences, two at a time npm run mutate -- pull disk the defences of these areas, or
+ *   those whose text contains a word npm run mutate -- --jobs 1 one at a time npm run mutate -- --green does
+ *   not run the tests without a change first, because they have just passed
  */
 import { chmod, cp, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
@@ -115,7 +114,9 @@ async function listedMutants(): Promise<Record<string, readonly Mutant[]>> {
   return lists;
 }
 
-/** A word that is the name of an area chooses the area alone. Any other chooses the defences that contain it. */
+/**
+ * A word that is the name of an area chooses the area alone. Any other chooses the defences that contain it.
+ */
 function chosenBy(words: readonly string[], areas: readonly string[]) {
   return ({ area, mutant }: Chosen): boolean =>
     words.length === 0 ||
@@ -142,7 +143,10 @@ async function judge(place: TestPlace, mutant: Mutant): Promise<Verdict> {
   }
 }
 
-/** Returns a directory that contains a copy of the checkout, `c`. Its path is short, because sockets go below it. */
+/**
+ * Returns a directory that contains a copy of the checkout, `c`. Its path is short, because sockets go below
+ * it.
+ */
 async function copyOfCheckout(): Promise<string> {
   const directory = await mkdtemp(path.join(tmpdir(), 'hm-'));
   // Some tests run a command as another user, and are skipped if that user may not read the checkout.

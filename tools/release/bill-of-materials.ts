@@ -1,6 +1,6 @@
 /**
- * What an artifact consists of, in CycloneDX's form. npm says which packages the lock file names; the artifact
- * adds what else it carries.
+ * What an artifact consists of, in CycloneDX's form. npm says which packages the lock file names; the
+ * artifact adds what else it carries.
  */
 import { execFileSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';

@@ -1,6 +1,6 @@
 /**
- * Writes lib, the JavaScript of src, for the npm package: Node runs no TypeScript below node_modules. Types become
- * blanks, so that every line and column is the same as in src.
+ * Writes lib, the JavaScript of src, for the npm package: Node runs no TypeScript below node_modules. Types
+ * become blanks, so that every line and column is the same as in src.
  */
 import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { stripTypeScriptTypes } from 'node:module';
@@ -8,7 +8,9 @@ import path from 'node:path';
 
 const ROOT = path.join(import.meta.dirname, '../..');
 
-/** Returns a TypeScript file as JavaScript. The names of files of src that it has in quotes end with `.js`. */
+/**
+ * Returns a TypeScript file as JavaScript. The names of files of src that it has in quotes end with `.js`.
+ */
 export function compiled(source: string): string {
   return stripTypeScriptTypes(source).replace(/(['"])(\.{1,2}\/[^'"\n]*)\.ts\1/g, '$1$2.js$1');
 }

@@ -1,6 +1,6 @@
 /**
- * The image as an archive that `docker load` and `podman load` read. It is made without a container engine, of
- * three layers: Debian's libraries, Node, and the program.
+ * The image as an archive that `docker load` and `podman load` read. It is made without a container engine,
+ * of three layers: Debian's libraries, Node, and the program.
  */
 import {
   directoryEntry,
@@ -18,7 +18,9 @@ const PROGRAM = 'opt/hubgate';
 const USER = 1000;
 const MAIN = `/${PROGRAM}/lib/bin/hubgate.js`;
 
-/** What busybox is called as: what the chart, the compose files and a person who looks into a container use. */
+/**
+ * What busybox is called as: what the chart, the compose files and a person who looks into a container use.
+ */
 const APPLETS = [
   ...['sh', 'env', 'cat', 'chmod', 'chown', 'cp', 'date', 'df', 'du', 'echo', 'find', 'grep', 'head', 'id'],
   ...['kill', 'ls', 'mkdir', 'mv', 'ps', 'rm', 'sleep', 'stat', 'tail', 'tar', 'test', 'touch', 'vi'],

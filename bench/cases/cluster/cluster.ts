@@ -9,8 +9,8 @@ import { measureLeases } from './leases.ts';
 import { measureLoaded } from './loaded.ts';
 
 /**
- * Measures what a cluster costs: a hit on a node beside one of a Hubgate that works alone, a fill from the object
- * store, a lease, and what a start without a cluster loads of it.
+ * Measures what a cluster costs: a hit on a node beside one of a Hubgate that works alone, a fill from the
+ * object store, a lease, and what a start without a cluster loads of it.
  */
 export const CLUSTER: CaseGroup = {
   name: 'cluster',

@@ -12,9 +12,9 @@ const PATIENCE = 60;
 const OF_CONTENT = /hubgate\.(?:link|repository|tag|manifest|document|object|removed_object|copy|download)\b/;
 
 /**
- * Measures one client of a layer that its node gets from the object store, beside one that a Hubgate which works alone
- * gets from an upstream on the same machine, and beside one whose layer is on the disk of the node. A layer is
- * pulled once from each.
+ * Measures one client of a layer that its node gets from the object store, beside one that a Hubgate which
+ * works alone gets from an upstream on the same machine, and beside one whose layer is on the disk of the
+ * node. A layer is pulled once from each.
  */
 export async function measureFills(bench: Bench, services: ClusterServices): Promise<void> {
   // The first layer warms up the paths, and is not measured.

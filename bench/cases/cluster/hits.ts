@@ -16,9 +16,9 @@ const PULLERS = 8;
 type Paths = readonly [string, ...string[]];
 
 /**
- * Measures hits on a node and on a Hubgate that works alone. Both are loaded at the same time, so that they have the
- * same share of a machine that others use. What the node asks the database and the object store meanwhile is
- * counted, without what it asks of its own accord.
+ * Measures hits on a node and on a Hubgate that works alone. Both are loaded at the same time, so that they
+ * have the same share of a machine that others use. What the node asks the database and the object store
+ * meanwhile is counted, without what it asks of its own accord.
  */
 export async function measureHits(bench: Bench, services: ClusterServices): Promise<void> {
   const layers = Array.from({ length: BLOBS }, (_, index) => ({ size: BLOB, index }));

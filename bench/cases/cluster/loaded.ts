@@ -6,7 +6,9 @@ import { MIB } from '../../content.ts';
 
 const ROOT = path.join(import.meta.dirname, '../../..');
 
-/** Starts a core that works alone, and prints how many bytes of which modules were loaded for it and for auth. */
+/**
+ * Starts a core that works alone, and prints how many bytes of which modules were loaded for it and for auth.
+ */
 const PROGRAM = `
   const { registerHooks } = await import('node:module');
   const ofCluster = /\\/node_modules\\/(?:pg|aws4fetch)|\\/src\\/(?:core\\/)?cluster\\/|\\/platform\\/postgres\\.ts|cluster-index/;

@@ -36,8 +36,8 @@ export interface OwnPasswordOptions {
 }
 
 /**
- * Lets somebody of the users file set their own password. The file is written as `hubgate user passwd` writes it,
- * so everything that was issued for the old password ends.
+ * Lets somebody of the users file set their own password. The file is written as `hubgate user passwd` writes
+ * it, so everything that was issued for the old password ends.
  */
 export function createChangeOwnPassword(options: OwnPasswordOptions): ChangeOwnPassword {
   const { stores, users, credentials, checkPassword, parameters } = options;

@@ -1,4 +1,6 @@
-/** Links and unlinks people of directories, as an administrator does. The functions take and return values. */
+/**
+ * Links and unlinks people of directories, as an administrator does. The functions take and return values.
+ */
 import { systemClock } from '../../platform/clock.ts';
 import { ABSENT, stateOfFile } from '../../platform/watched-files.ts';
 import { ownerIdOf } from '../identity/directory/counted-people.ts';
@@ -36,8 +38,8 @@ export interface PersonLink {
 }
 
 /**
- * Gives a name to an account of a directory. Whoever of a directory had it before loses it, with all tokens. Resolves
- * to the name that the account has already, if that is another one.
+ * Gives a name to an account of a directory. Whoever of a directory had it before loses it, with all tokens.
+ * Resolves to the name that the account has already, if that is another one.
  */
 export async function linkPerson(place: StatePlace, link: PersonLink): Promise<string | undefined> {
   await using state = await openStateAt(place);

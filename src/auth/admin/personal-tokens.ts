@@ -1,4 +1,7 @@
-/** Makes, lists and revokes the own tokens of somebody on the account page. The functions take and return values. */
+/**
+ * Makes, lists and revokes the own tokens of somebody on the account page. The functions take and return
+ * values.
+ */
 
 import { isOfPerson } from '../identity/directory/counted-people.ts';
 import { PERSONAL_TOKENS } from '../limits.ts';

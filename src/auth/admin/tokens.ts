@@ -1,6 +1,6 @@
 /**
- * Issues, lists and revokes service tokens, as an administrator does. The functions take and return values, and
- * a verb or a page says in its own words what happened.
+ * Issues, lists and revokes service tokens, as an administrator does. The functions take and return values,
+ * and a verb or a page says in its own words what happened.
  */
 import { systemClock } from '../../platform/clock.ts';
 import type { Fault } from '../../platform/fault.ts';

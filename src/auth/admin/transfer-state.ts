@@ -9,9 +9,9 @@ export interface TransferredState {
 }
 
 /**
- * Copies tokens, logins, certificates and people from one state to another. What the target has stays as it is there,
- * so a copy that broke off can be repeated. A certificate that was revoked in the source is revoked in the target
- * too.
+ * Copies tokens, logins, certificates and people from one state to another. What the target has stays as it
+ * is there, so a copy that broke off can be repeated. A certificate that was revoked in the source is revoked
+ * in the target too.
  */
 export async function transferState(from: AuthState, to: AuthState): Promise<TransferredState> {
   const done = { tokens: 0, logins: 0, certificates: 0, people: 0 };

@@ -15,7 +15,9 @@ import { openStateAt } from '../state/open-state.ts';
 export interface UserStores {
   readonly users: string;
   readonly authState: string;
-  /** The URL of the database of the cluster, which is used in place of `authState`; absent without a cluster. */
+  /**
+   * The URL of the database of the cluster, which is used in place of `authState`; absent without a cluster.
+   */
   readonly database?: string;
 }
 
@@ -51,8 +53,8 @@ export async function checkUserChange(
 }
 
 /**
- * Makes a change. Removing a user also removes the user's tokens and logins, because somebody else may get the
- * name later.
+ * Makes a change. Removing a user also removes the user's tokens and logins, because somebody else may get
+ * the name later.
  */
 export async function changeUser(stores: UserStores, change: UserChange): Promise<UserOutcome> {
   const { name } = change;

@@ -147,7 +147,10 @@ function isAskedForLogins(login: DirectoryLogin): boolean {
   return login.kind === 'ldap' && login.passwords === 'everywhere';
 }
 
-/** Judges every login, so that it takes the same time for every name. `directories` are those that are asked too. */
+/**
+ * Judges every login, so that it takes the same time for every name. `directories` are those that are asked
+ * too.
+ */
 function passwords(
   { checkPassword }: Pick<AuthenticateOptions, 'checkPassword'>,
   directories?: DirectoryPasswords,
@@ -196,8 +199,8 @@ class AttemptedPassword implements PasswordAttempt {
 type TokenDependencies = Pick<AuthenticateOptions, 'users' | 'state' | 'logins' | 'clock'>;
 
 /**
- * Returns the owner of a token. If the directory has refused the person, `until` is 0, and the token is answered
- * with `suspended`.
+ * Returns the owner of a token. If the directory has refused the person, `until` is 0, and the token is
+ * answered with `suspended`.
  */
 async function currentOwner(
   token: StoredToken,

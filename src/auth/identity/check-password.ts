@@ -16,8 +16,8 @@ import type { User, Users } from './users-file.ts';
 export type CheckPassword = (attempt: PasswordAttempt) => Promise<PasswordVerdict>;
 
 /**
- * Takes as long as the check of a name that is not in the users file, and judges nothing. Resolves to false if too many
- * passwords wait.
+ * Takes as long as the check of a name that is not in the users file, and judges nothing. Resolves to false
+ * if too many passwords wait.
  */
 export type SpendHash = (attempt: PasswordAttempt) => Promise<boolean>;
 
@@ -49,8 +49,8 @@ export interface CheckPasswordOptions {
   readonly delays: LoginDelays;
   readonly renewHash: RehashPassword;
   /**
-   * True if nobody else may judge a password. Verdicts of directories on wrong passwords are not remembered, so those
-   * on the users file are not either: the second answer would tell who is in the file.
+   * True if nobody else may judge a password. Verdicts of directories on wrong passwords are not remembered,
+   * so those on the users file are not either: the second answer would tell who is in the file.
    */
   readonly remembersWrong: boolean;
   readonly clock: Clock;

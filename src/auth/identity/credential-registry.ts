@@ -47,8 +47,8 @@ export interface CredentialRegistryOptions {
 }
 
 /**
- * Opens the list of all credentials that are in force. Gateways use them at every request to decide whether the presented
- * credential still counts.
+ * Opens the list of all credentials that are in force. Gateways use them at every request to decide whether
+ * the presented credential still counts.
  */
 export async function openCredentialRegistry(
   options: CredentialRegistryOptions,

@@ -12,8 +12,8 @@ export interface DeletedOwnersOptions {
   readonly state: Pick<AuthState, 'tokens' | 'removeToken'>;
   readonly log: Logger;
   /**
-   * Tells whether the users file of this node is the one that counts; absent if it always is. In a cluster the
-   * file of one node may be older, and the tokens belong to all nodes.
+   * Tells whether the users file of this node is the one that counts; absent if it always is. In a cluster
+   * the file of one node may be older, and the tokens belong to all nodes.
    */
   readonly isCurrent?: (() => Promise<boolean>) | undefined;
   /** The milliseconds between two looks. */

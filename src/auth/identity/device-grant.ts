@@ -1,6 +1,6 @@
 /**
- * The device grant of RFC 8628: a machine that waits has two codes. It keeps the long one for itself, and shows the
- * short one to its user, who types it on a page where they are logged in.
+ * The device grant of RFC 8628: a machine that waits has two codes. It keeps the long one for itself, and
+ * shows the short one to its user, who types it on a page where they are logged in.
  */
 import { createHash, randomBytes, randomInt } from 'node:crypto';
 import type { Clock } from '../../platform/clock.ts';
@@ -29,8 +29,8 @@ export interface DeviceGrant {
   /** An approval and a refusal are given once, and then nobody knows the code any more. */
   poll(deviceCode: string): Promise<DevicePoll>;
   /**
-   * Returns the machine that shows this code. `'guessed'` means that this user has typed too many codes that nobody
-   * has.
+   * Returns the machine that shows this code. `'guessed'` means that this user has typed too many codes that
+   * nobody has.
    */
   find(userCode: string, user: string): Promise<StoredDevice | 'unknown' | 'guessed'>;
   /** Resolves to false if somebody has answered already. */

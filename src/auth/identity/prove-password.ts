@@ -28,8 +28,8 @@ export type UnprovedPassword =
   | { readonly refused: string };
 
 /**
- * Only a person's password counts. A token does not: if one were stolen, it could otherwise make more tokens, which
- * its owner does not know of.
+ * Only a person's password counts. A token does not: if one were stolen, it could otherwise make more tokens,
+ * which its owner does not know of.
  */
 export function createProvePassword(
   checkPassword: CheckPassword,

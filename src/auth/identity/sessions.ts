@@ -94,8 +94,8 @@ function hashOfSession(session: string): string {
 }
 
 /**
- * Returns the CSRF token of a session, which its pages have in their forms. It is made of the session's id, so it
- * need not be stored, and nobody can compute the id from it.
+ * Returns the CSRF token of a session, which its pages have in their forms. It is made of the session's id,
+ * so it need not be stored, and nobody can compute the id from it.
  */
 export function csrfTokenOf(session: string): string {
   return createHmac('sha256', session).update('csrf').digest('base64url');

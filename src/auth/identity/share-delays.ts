@@ -13,9 +13,9 @@ export interface ShareDelaysOptions {
 }
 
 /**
- * Counts the guesses that other nodes of the cluster see, and tells them those that this node sees. So a guesser
- * who asks each node in turn is delayed as if there were one. Nothing is stored: what is told while the database
- * is away is lost, and each node goes on to count its own.
+ * Counts the guesses that other nodes of the cluster see, and tells them those that this node sees. So a
+ * guesser who asks each node in turn is delayed as if there were one. Nothing is stored: what is told while
+ * the database is away is lost, and each node goes on to count its own.
  */
 export function shareDelays({ delays, database, notifications, node }: ShareDelaysOptions): AsyncDisposable {
   const stopping = new AbortController();

@@ -23,8 +23,9 @@ export function byOwnerId(people: CountedPeople = new Map()): TokenOwners['peopl
 }
 
 /**
- * Returns the owner of a token: the user with the same name and the same id, or the person with the same id, whose
- * name follows the directory. Returns undefined if that user is disabled, or if the person does not count.
+ * Returns the owner of a token: the user with the same name and the same id, or the person with the same id,
+ * whose name follows the directory. Returns undefined if that user is disabled, or if the person does not
+ * count.
  */
 export function ownerOf(token: StoredToken, { users, people }: TokenOwners): CountedOwner | undefined {
   if (isOfPerson(token)) {
@@ -37,8 +38,8 @@ export function ownerOf(token: StoredToken, { users, people }: TokenOwners): Cou
 }
 
 /**
- * Compares the id of the entry too, so that a token does not become valid again if an entry was deleted by hand and
- * somebody else gets its name.
+ * Compares the id of the entry too, so that a token does not become valid again if an entry was deleted by
+ * hand and somebody else gets its name.
  */
 function userOf({ owner, ownerId }: StoredToken, users: Users): User | undefined {
   const user = users.get(owner);

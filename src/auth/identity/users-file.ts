@@ -206,9 +206,9 @@ export async function replaceHash(file: string, name: string, from: string, to: 
 }
 
 /**
- * Returns the users of `remote` with the changes from `base` to `local`; undefined if one of the texts cannot be
- * parsed. If both have changed the same user, `remote` counts, except that a user whom one of them disables
- * stays disabled.
+ * Returns the users of `remote` with the changes from `base` to `local`; undefined if one of the texts cannot
+ * be parsed. If both have changed the same user, `remote` counts, except that a user whom one of them
+ * disables stays disabled.
  */
 export function mergeUsers(base: string, local: string, remote: string): string | undefined {
   const [before, here, there] = [base, local, remote].map((text) => parse('users.yaml', text));

@@ -1,4 +1,7 @@
-/** Answers what the account page asks. Each function judges the session first, and the CSRF token if it changes something. */
+/**
+ * Answers what the account page asks. Each function judges the session first, and the CSRF token if it
+ * changes something.
+ */
 import type { Context } from 'koa';
 import type { Clock } from '../../platform/clock.ts';
 import type { Logger } from '../../platform/log.ts';

@@ -23,7 +23,10 @@ export function auditUser(
   });
 }
 
-/** Records what nobody was allowed. The name that was typed is left out, because it can be a mistyped password. */
+/**
+ * Records what nobody was allowed. The name that was typed is left out, because it can be a mistyped
+ * password.
+ */
 export function auditRefusal(
   context: Context,
   decision: Pick<AccountDecision, 'action' | 'login'> & { readonly reason: string },

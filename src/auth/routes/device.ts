@@ -74,8 +74,8 @@ export async function pollDevice(context: Context, dependencies: DeviceRouteDepe
 }
 
 /**
- * Revokes a personal token for whoever has it, because its machine logs out. A token that an operator made stays,
- * because a program uses it elsewhere. Nobody learns here whether there was such a token.
+ * Revokes a personal token for whoever has it, because its machine logs out. A token that an operator made
+ * stays, because a program uses it elsewhere. Nobody learns here whether there was such a token.
  */
 export async function revokeDevice(context: Context, dependencies: DeviceRouteDependencies): Promise<void> {
   const { token: text } = await readJson(context, DEVICE_REVOKE);

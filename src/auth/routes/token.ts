@@ -91,8 +91,8 @@ async function identify(
   const options = new RequestedLogin(incoming, () => otherwise() !== undefined);
   const verdict = await dependencies.authenticate(login, address, options);
   if (verdict.kind === 'authenticated') return verdict;
-  // A login that was not judged yet, or whose owner must be confirmed, must not count as unknown: a client that
-  // may do more would get the token of anonymous.
+  // A login that was not judged yet, or whose owner must be confirmed, must not count as unknown: a client
+  // that may do more would get the token of anonymous.
   const refusal = loginRefusalOf(verdict, issuer.issuer);
   return verdict.kind === 'wrong' ? (otherwise() ?? refusal) : refusal;
 }

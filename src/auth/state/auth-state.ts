@@ -1,6 +1,6 @@
 /**
- * The state of auth besides the users file: service tokens, refresh tokens, sessions and client certificates. The
- * running auth and commands change it at the same time. It does not know how any of them is presented or
+ * The state of auth besides the users file: service tokens, refresh tokens, sessions and client certificates.
+ * The running auth and commands change it at the same time. It does not know how any of them is presented or
  * verified.
  */
 import type { ObservableValue } from '../../platform/observable-value.ts';
@@ -126,8 +126,8 @@ export interface AuthState extends AsyncDisposable {
   /** Binds a name. Rejects if the name or the id at that login is bound already. */
   putPerson(person: StoredPerson): Promise<void>;
   /**
-   * Replaces the record of the person who had `name`, and whose login is the same. Resolves to false if the name
-   * is bound to another id by now. Rejects if the new name is bound to somebody else.
+   * Replaces the record of the person who had `name`, and whose login is the same. Resolves to false if the
+   * name is bound to another id by now. Rejects if the new name is bound to somebody else.
    */
   updatePerson(name: string, person: StoredPerson): Promise<boolean>;
   /** Records that a directory has confirmed these people and that nothing else about them changed. */

@@ -13,7 +13,10 @@ export interface StoredPerson {
   readonly stableId: string | null;
   /** The names of groups as the directory says them, in the order of their code units. */
   readonly groups: readonly string[];
-  /** The time at which the directory last confirmed the person, in milliseconds since the epoch like all times. */
+  /**
+   * The time at which the directory last confirmed the person, in milliseconds since the epoch like all
+   * times.
+   */
   readonly confirmedAt: number;
   /** The time at which the directory said no; null if the last answer was not a no. */
   readonly refusedAt: number | null;
@@ -25,7 +28,9 @@ export interface StoredPerson {
   readonly linkedAt: number | null;
 }
 
-/** A person whom a directory has confirmed. `refresh` replaces the sealed refresh token, if it is not null. */
+/**
+ * A person whom a directory has confirmed. `refresh` replaces the sealed refresh token, if it is not null.
+ */
 export type ConfirmedPerson = Pick<StoredPerson, 'name' | 'refresh'>;
 
 export interface PersonRow {

@@ -33,7 +33,8 @@ export interface IssuerOptions {
 
 /**
  * Creates a JWS in compact form (RFC 7515, section 7.1). It is signed synchronously: WebCrypto, which jose
- * uses, moves each signature to another thread and back, at nearly twice the CPU time (docs/decisions/0010-tokens-are-signed-without-jose.md).
+ * uses, moves each signature to another thread and back, at nearly twice the CPU time
+ * (docs/decisions/0010-tokens-are-signed-without-jose.md).
  */
 export function signToken({ subject, credential, access }: TokenContent, options: IssuerOptions): string {
   const now = Math.floor(options.clock() / 1000);

@@ -24,8 +24,8 @@ type RefreshedSubject = Omit<Verdict & { kind: 'authenticated' }, 'kind'>;
  */
 export interface RefreshTokens {
   /**
-   * Resolves to undefined if there is no refresh token: services, service tokens and federated logins get none,
-   * and the configuration can turn them off.
+   * Resolves to undefined if there is no refresh token: services, service tokens and federated logins get
+   * none, and the configuration can turn them off.
    */
   give(identified: RefreshedSubject, client: string): Promise<string | undefined>;
   /** Resolves to the owner; to undefined if it is not a refresh token, or not valid any more. */
@@ -36,7 +36,9 @@ export interface RefreshOptions {
   readonly users: ObservableValue<Users>;
   readonly state: AuthState;
   readonly clock: Clock;
-  /** The lifetime in milliseconds. If it is undefined, no tokens are issued, and existing ones are not valid. */
+  /**
+   * The lifetime in milliseconds. If it is undefined, no tokens are issued, and existing ones are not valid.
+   */
   readonly lifetime: number | undefined;
 }
 

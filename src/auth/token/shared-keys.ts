@@ -18,8 +18,8 @@ const KEYS_OF = `SELECT jwk FROM hubgate.signing_key k WHERE node <> $1 AND NOT 
   (SELECT 1 FROM hubgate.node WHERE id = k.node AND beat_at < now() - interval '1 day') ORDER BY node, kid`;
 
 /**
- * Returns the keys with which tokens are signed here, and those that verify tokens of any node. Each node has a
- * key of its own and tells the others its public half, so no private key leaves its node.
+ * Returns the keys with which tokens are signed here, and those that verify tokens of any node. Each node has
+ * a key of its own and tells the others its public half, so no private key leaves its node.
  * @throws DatabaseUnavailable
  */
 export async function shareKeys(

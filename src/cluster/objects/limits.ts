@@ -18,7 +18,10 @@ export interface ObjectLimits {
   readonly waiting: number;
   /** The size in bytes of the largest object that is sent in one request. */
   readonly single: number;
-  /** The size in bytes of a part of a larger one. It is in memory while it is sent. Stores want 5 MiB at least. */
+  /**
+   * The size in bytes of a part of a larger one. It is in memory while it is sent. Stores want 5 MiB at
+   * least.
+   */
   readonly part: number;
   /** The parts that are sent at the same time. */
   readonly partsAtOnce: number;

@@ -1,6 +1,6 @@
 /**
- * Knows whether the object store can be used. It is asked periodically, so that nobody has to wait for a store
- * that does not answer.
+ * Knows whether the object store can be used. It is asked periodically, so that nobody has to wait for a
+ * store that does not answer.
  */
 import type { Logger } from '../../platform/log.ts';
 import { MutableValue, type ObservableValue } from '../../platform/observable-value.ts';

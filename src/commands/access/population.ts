@@ -36,10 +36,10 @@ function newMemberOf(group: string): Subject {
 }
 
 /**
- * Returns everybody and everything that is known. The subjects are the users, the people of directories, those that
- * the policies name, and those who have pulled. The repositories are those that are cached, that were pulled, that a policy
- * names in full, or that its tests ask for. Each subject asks from every network that a policy names, and
- * from outside them.
+ * Returns everybody and everything that is known. The subjects are the users, the people of directories,
+ * those that the policies name, and those who have pulled. The repositories are those that are cached, that
+ * were pulled, that a policy names in full, or that its tests ask for. Each subject asks from every network
+ * that a policy names, and from outside them.
  */
 export function everythingKnown({ policies, users, people, pulls, repositories }: Everything): Population {
   const named = policies.flatMap(({ policy }) => namedIn(policy));
@@ -74,7 +74,10 @@ export function everythingKnown({ policies, users, people, pulls, repositories }
   };
 }
 
-/** Returns the hosted repositories that `${user}` in a rule means for a subject. Nobody may have pushed to them yet. */
+/**
+ * Returns the hosted repositories that `${user}` in a rule means for a subject. Nobody may have pushed to
+ * them yet.
+ */
 function ownTargets(policies: readonly ReadPolicy[]) {
   const all = policies.flatMap(({ policy }) => policy.data.rules).flatMap(({ pull }) => pull);
   const patterns = new Set(all.filter((one) => isHostedPattern(one) && one.includes('${user}')));

@@ -124,8 +124,8 @@ async function readAll(home: string, files: readonly TreeEntry[]): Promise<ReadF
 }
 
 /**
- * Differs if one of the files that belong together has changed. Each of the others (users.yaml, and what is in
- * `state/`) is a whole by itself, and a busy mirror may replace it often.
+ * Differs if one of the files that belong together has changed. Each of the others (users.yaml, and what is
+ * in `state/`) is a whole by itself, and a busy mirror may replace it often.
  */
 function momentOf({ files }: Tree): string {
   return files

@@ -3,7 +3,9 @@ import { readdir, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { isErrno } from '../../platform/reason.ts';
 
-/** A file or directory below a root. If it is a symbolic link, `stats` are those of what the link leads to. */
+/**
+ * A file or directory below a root. If it is a symbolic link, `stats` are those of what the link leads to.
+ */
 export interface TreeEntry {
   /** The path below the root. */
   readonly at: string;

@@ -48,7 +48,9 @@ interface Sorted {
   readonly leftOut: readonly LeftOut[];
 }
 
-/** Decides which of the named files are copied. `parts` are the directories of the home that are copied whole. */
+/**
+ * Decides which of the named files are copied. `parts` are the directories of the home that are copied whole.
+ */
 export function sortNamedFiles(config: Config, home: string, parts: readonly string[]): Sorted {
   const besides = new Set<string>();
   const leftOut: LeftOut[] = [];

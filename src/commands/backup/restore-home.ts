@@ -89,8 +89,8 @@ async function copyWhole(from: string, to: string): Promise<void> {
 }
 
 /**
- * Restores what is hosted into the directory that the restored configuration names. Returns that directory, or
- * the exit code after printing why it cannot be done.
+ * Restores what is hosted into the directory that the restored configuration names. Returns that directory,
+ * or the exit code after printing why it cannot be done.
  */
 async function restoreContent(
   { backup, manifest, environment, terminal }: Restoration,

@@ -53,8 +53,8 @@ function addLine(sums: Sums, text: string, since: number, field: CountedField): 
 const NEWLINE = 0x0a;
 
 /**
- * A line that counted pulls, or that a quota refused, contains one of these. Most lines are of cached content and
- * count 0 pulls, so a regular expression finds the others in half the time of a search for the key.
+ * A line that counted pulls, or that a quota refused, contains one of these. Most lines are of cached content
+ * and count 0 pulls, so a regular expression finds the others in half the time of a search for the key.
  */
 const COUNTED = /"countedPulls":[^0]/g;
 /** The end of `"limit":"`. An `m` is rarer than a quotation mark, so this is found in a third of the time. */

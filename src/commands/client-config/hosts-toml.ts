@@ -42,8 +42,8 @@ export function ownHostsFile(mirror: KitMirror, root: string, paths: Certificate
 
 /**
  * Returns one `hosts.toml` for each mirrored registry, for a client that presents a login and no certificate.
- * The client sends its login to every host in the file, so the mirror is the only one. With a certificate, the
- * mirror would not ask for the login.
+ * The client sends its login to every host in the file, so the mirror is the only one. With a certificate,
+ * the mirror would not ask for the login.
  */
 export function loginHostsFiles(mirror: KitMirror, root: string, directory: string): ClientFile[] {
   const settings = mirror.ca === undefined ? [] : [`ca = "${directory}/ca.crt"`];

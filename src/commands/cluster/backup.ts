@@ -10,9 +10,9 @@ export interface ClusterBackupOptions {
 }
 
 /**
- * Looks whether the database of the cluster can be backed up, and prints the commands that do it and that restore it.
- * PostgreSQL's own tool makes a copy of one moment. The password is left to the environment, because the
- * arguments of a command are no secret.
+ * Looks whether the database of the cluster can be backed up, and prints the commands that do it and that
+ * restore it. PostgreSQL's own tool makes a copy of one moment. The password is left to the environment,
+ * because the arguments of a command are no secret.
  */
 export function clusterBackup(
   { home, json = false }: ClusterBackupOptions,

@@ -10,7 +10,10 @@ export interface ClusterStatusOptions {
   readonly json?: boolean;
 }
 
-/** Prints the nodes of the cluster and the documents that they share. The exit code is 1 if a node is not alive. */
+/**
+ * Prints the nodes of the cluster and the documents that they share. The exit code is 1 if a node is not
+ * alive.
+ */
 export function clusterStatus(
   { home, json = false }: ClusterStatusOptions,
   environment: Environment,

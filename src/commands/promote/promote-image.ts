@@ -70,8 +70,9 @@ const AGAIN_AFTER = 20;
 const COSIGN_SUFFIXES = ['', '.sig', '.att', '.sbom'];
 
 /**
- * Puts an image into a hosted repository under the digest that it has: first its blobs, then its manifests from
- * the bottom up, then what refers to it, and its tag last. So nobody sees a part of it. It can be repeated.
+ * Puts an image into a hosted repository under the digest that it has: first its blobs, then its manifests
+ * from the bottom up, then what refers to it, and its tag last. So nobody sees a part of it. It can be
+ * repeated.
  * @throws PromotionDenied
  * @throws SourceUnavailable
  * @throws HostingRefused
@@ -132,8 +133,8 @@ class Promoting {
     this.#blobs.add(digest);
     if (writer === undefined) return;
     const { source: repository } = this.#promotion;
-    // The core makes a blob durable after its last byte, and only then can it be mounted. After the last attempt
-    // `mount` is asked nevertheless, and refuses if the blob is still not there.
+    // The core makes a blob durable after its last byte, and only then can it be mounted. After the last
+    // attempt `mount` is asked nevertheless, and refuses if the blob is still not there.
     for (let isNew = true, attempt = 1; isNew && attempt <= ATTEMPTS; attempt++) {
       if (attempt > 1) await delay(attempt * AGAIN_AFTER);
       const blob = await warmBlob({

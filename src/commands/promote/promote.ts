@@ -101,7 +101,9 @@ interface OnePromotion {
   readonly config: Config;
 }
 
-/** Promotes one image and records it. Resolves to false after printing why it is not there, or not recorded. */
+/**
+ * Promotes one image and records it. Resolves to false after printing why it is not there, or not recorded.
+ */
 async function promoteOne(
   { wanted, promoter, core, config }: OnePromotion,
   options: PromoteCommandOptions,

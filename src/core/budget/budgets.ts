@@ -1,7 +1,7 @@
 /**
- * Decides who may still use the quota of an upstream. It counts every pull that is sent upstream, by account, by
- * subject and by limit, and decides in memory and at once, so that no other pull comes between a decision and
- * its count. It knows no users and no policy: the gateway says what may be spent. What is free, such as
+ * Decides who may still use the quota of an upstream. It counts every pull that is sent upstream, by account,
+ * by subject and by limit, and decides in memory and at once, so that no other pull comes between a decision
+ * and its count. It knows no users and no policy: the gateway says what may be spent. What is free, such as
  * cached content, never asks here.
  *
  * The rules, in their order:

@@ -24,8 +24,8 @@ export interface Share {
 export class FairShare {
   readonly #pulls: CountTable;
   /**
-   * The time of the last request of each subject that asked recently and was below its share. The oldest comes
-   * first.
+   * The time of the last request of each subject that asked recently and was below its share. The oldest
+   * comes first.
    */
   readonly #asked = new Map<string, number>();
   /** The time of the next search for subjects that are not active any more. */
@@ -93,8 +93,8 @@ export class FairShare {
   }
 
   /**
-   * Returns true if some subject below its share wants more. The subject that asks is above its share, so it is
-   * never that one.
+   * Returns true if some subject below its share wants more. The subject that asks is above its share, so it
+   * is never that one.
    */
   #isWanted(share: number, windowMs: number, now: number): boolean {
     for (const [other, at] of this.#asked) {

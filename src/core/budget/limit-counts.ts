@@ -8,7 +8,10 @@ type Allowance = NonNullable<Budget['pulls']>;
 /** The counts of one limit for one unit: one for all its subjects, or one for each. */
 interface LimitCounts {
   readonly table: CountTable;
-  /** The allowance that the policy last had. It is undefined after a restart until the limit applies to a request. */
+  /**
+   * The allowance that the policy last had. It is undefined after a restart until the limit applies to a
+   * request.
+   */
   allowance: Allowance | undefined;
   refusals: number;
   /** The time at which the limit last applied to a request. */

@@ -22,8 +22,8 @@ export type ReadSpender = (header: (name: string) => string) => Spender | undefi
 const MAX_KEPT_CHARACTERS = 4 * 1024 * 1024;
 
 /**
- * Returns a reader that keeps what it has read, because the gateways send the same headers with each request of
- * a subject, and to read a hundred limits takes longer than all the rest of a short request.
+ * Returns a reader that keeps what it has read, because the gateways send the same headers with each request
+ * of a subject, and to read a hundred limits takes longer than all the rest of a short request.
  */
 export function spenderReader(): ReadSpender {
   const kept = new LRUCache<string, Omit<Spender, 'subjectKey'>>({ maxSize: MAX_KEPT_CHARACTERS });

@@ -66,8 +66,8 @@ export interface ClusterCore extends AsyncDisposable {
   /** Returns the index of the node: its own one, with the knowledge that the nodes share. */
   share(local: IndexStore): IndexStore;
   /**
-   * Removes content that no repository contains any more from what the nodes share, and tells the other nodes to
-   * remove it from their disks. Resolves to their number.
+   * Removes content that no repository contains any more from what the nodes share, and tells the other nodes
+   * to remove it from their disks. Resolves to their number.
    */
   purge(digest: Digest): Promise<number>;
   /** Tells all nodes to remove the copies of a blob that no hosted repository has any more. */

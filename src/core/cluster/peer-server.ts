@@ -1,8 +1,8 @@
 /**
  * Gives the other nodes of the cluster the content that this one has or is downloading. An answer carries no
  * grant: the node that asks has checked that its caller may have the digest. Only nodes of the cluster may
- * ask, and each proves by its certificate that it is one. A request for an upload is passed on in the same way: the
- * gateway of the other node has judged the caller.
+ * ask, and each proves by its certificate that it is one. A request for an upload is passed on in the same
+ * way: the gateway of the other node has judged the caller.
  */
 import { X509Certificate } from 'node:crypto';
 import { once } from 'node:events';

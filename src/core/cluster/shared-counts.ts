@@ -1,7 +1,7 @@
 /**
- * The counts of quotas and limits on all nodes of a cluster. Each node tells every second what it has counted,
- * and learns what the others have. So a limit can be exceeded by what the other nodes let through within that
- * second.
+ * The counts of quotas and limits on all nodes of a cluster. Each node tells every second what it has
+ * counted, and learns what the others have. So a limit can be exceeded by what the other nodes let through
+ * within that second.
  */
 
 import { DatabaseUnavailable } from '../../platform/database-unavailable.ts';

@@ -1,7 +1,9 @@
 import type { PostgresQueries } from '../../platform/postgres.ts';
 import { type Digest, matchesDigest, startHash } from '../../registry/digest.ts';
 
-/** The manifests in the database of the cluster, so that the upstream sends each of them once to all nodes. */
+/**
+ * The manifests in the database of the cluster, so that the upstream sends each of them once to all nodes.
+ */
 export class SharedManifests {
   readonly #database: PostgresQueries;
 

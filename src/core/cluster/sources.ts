@@ -1,7 +1,7 @@
 /**
- * Chooses where the bytes of a download come from in a cluster. The object store is asked first, then a node that
- * has them, then a node that is downloading them, and then the upstream, which only the node with the lease may
- * ask. So the upstream sends a digest once to the whole cluster.
+ * Chooses where the bytes of a download come from in a cluster. The object store is asked first, then a node
+ * that has them, then a node that is downloading them, and then the upstream, which only the node with the
+ * lease may ask. So the upstream sends a digest once to the whole cluster.
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Copies } from '../../cluster/copies.ts';
@@ -42,7 +42,10 @@ export class Sources {
     this.#options = options;
   }
 
-  /** True if the object store or another node has the content, or a node downloads it, so that the upstream need not send it. */
+  /**
+   * True if the object store or another node has the content, or a node downloads it, so that the upstream
+   * need not send it.
+   */
   async isElsewhere(digest: Digest): Promise<boolean> {
     const { leases, copies, nodes, objects } = this.#options;
     try {
@@ -187,8 +190,8 @@ export class SharedDownload implements AsyncDisposable {
     const confirmed = await confirm();
     if (confirmed.kind !== 'ok') return confirmed;
     if (from > object.size) return unavailable('unfit', `the object has ${object.size} bytes`);
-    // A store answers an empty range with an error, so then the object is read from its beginning. Whoever reads
-    // the body skips the bytes that are here already.
+    // A store answers an empty range with an error, so then the object is read from its beginning. Whoever
+    // reads the body skips the bytes that are here already.
     const begin = from === object.size ? 0 : from;
     const content = await objects.open(object, begin);
     if (content === undefined) return undefined;

@@ -1,6 +1,6 @@
 /**
- * Sends the requests of an upload to the node that began it, because its bytes are on the disk of that node. The
- * end of its id says which node that is, so no question to the database is necessary.
+ * Sends the requests of an upload to the node that began it, because its bytes are on the disk of that node.
+ * The end of its id says which node that is, so no question to the database is necessary.
  */
 import type { IncomingMessage } from 'node:http';
 import { connect, type TLSSocket } from 'node:tls';
@@ -48,7 +48,9 @@ export class UploadOwners {
     );
   }
 
-  /** Gives up when the node has ended, because the end of an upload may take minutes on a node that is alive. */
+  /**
+   * Gives up when the node has ended, because the end of an upload may take minutes on a node that is alive.
+   */
   async #send(node: ClusterNode, request: StreamedRequest): Promise<IncomingMessage> {
     const { nodes, limits } = this.#options;
     const gone = new AbortController();

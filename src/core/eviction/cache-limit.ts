@@ -32,8 +32,8 @@ export class CacheLimit {
   }
 
   /**
-   * Returns the limit for reports. If the free space cannot be read now, that is the last known limit, or 0 if
-   * there is none.
+   * Returns the limit for reports. If the free space cannot be read now, that is the last known limit, or 0
+   * if there is none.
    */
   reported(): Promise<number> {
     return this.bytes().catch(() => this.#last);

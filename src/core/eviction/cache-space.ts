@@ -46,7 +46,9 @@ export interface WantedSpace {
   readonly resumeOffset: number;
 }
 
-/** The most blobs that are known to be too large. An upstream need not announce sizes, so they are remembered. */
+/**
+ * The most blobs that are known to be too large. An upstream need not announce sizes, so they are remembered.
+ */
 const MAX_TOO_LARGE = 1_000;
 /**
  * The bytes between two checks of the disk during a fill, because something else may fill the disk meanwhile.

@@ -35,9 +35,9 @@ interface Candidate {
 }
 
 /**
- * The decision about a candidate, and why. `keep`: something needs the content, so it is no candidate any more.
- * When what needs it is removed, the content becomes a candidate again. `wait`: the content is judged again at
- * `until`.
+ * The decision about a candidate, and why. `keep`: something needs the content, so it is no candidate any
+ * more. When what needs it is removed, the content becomes a candidate again. `wait`: the content is judged
+ * again at `until`.
  */
 export type CollectionDecision = { readonly why: string } & (
   | { readonly action: 'keep' | 'remove-blob' | 'remove-manifest' | 'remove-file' }
@@ -175,8 +175,8 @@ export class Collection implements AsyncDisposable {
 }
 
 /**
- * Judges a candidate again under the lock. Since it was read as due, a push may have used it, or its manifest may
- * have been deleted a moment ago.
+ * Judges a candidate again under the lock. Since it was read as due, a push may have used it, or its manifest
+ * may have been deleted a moment ago.
  */
 function* decideIfDue(
   select: HostedSelects,
@@ -249,8 +249,8 @@ function* apply(
       yield* change.postponeCandidate.run(decision.until, repository, digest);
       return;
     case 'remove-blob':
-      // It stays a candidate: its file goes when no repository has it. If a manifest has the same bytes, nobody
-      // has said that the manifest is not needed, and the file goes when files are compared with rows.
+      // It stays a candidate: its file goes when no repository has it. If a manifest has the same bytes,
+      // nobody has said that the manifest is not needed, and the file goes when files are compared with rows.
       yield* change.removeBlob.run(repository, digest);
       yield* change.addRemoval.run(path, null, digest, CREDENTIAL, decision.why);
       if ((yield* select.manifestHead.get(repository, digest)) !== undefined)

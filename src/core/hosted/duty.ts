@@ -3,7 +3,10 @@ import { runPeriodically } from '../../platform/scheduling/periodic-task.ts';
 
 /** Decides whether this process does what one process does for all that share a database. */
 export interface HostedDuty {
-  /** Resolves to a signal that is aborted when another process takes over; undefined while another one does it. */
+  /**
+   * Resolves to a signal that is aborted when another process takes over; undefined while another one does
+   * it.
+   */
   take(): Promise<AbortSignal | undefined>;
 }
 

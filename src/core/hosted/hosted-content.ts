@@ -1,7 +1,7 @@
 /**
- * The blobs of the hosted repositories, and the uploads on their way to them. `HostedFiles` keeps them on the local
- * disk, and `HostedObjects` in the object store of a cluster. Neither knows anything of repositories: the database
- * says which of them have a blob.
+ * The blobs of the hosted repositories, and the uploads on their way to them. `HostedFiles` keeps them on the
+ * local disk, and `HostedObjects` in the object store of a cluster. Neither knows anything of repositories:
+ * the database says which of them have a blob.
  */
 import type { FileHandle } from 'node:fs/promises';
 import type { Digest } from '../../registry/digest.ts';
@@ -29,8 +29,8 @@ export interface StoredUpload {
   /** Names the bytes. It is a part of the change that links the blob. */
   record(statements: HostedStatements): HostedStep<void>;
   /**
-   * Removes bytes that nothing names. It is called after the change was committed or refused, and not if nobody
-   * knows which.
+   * Removes bytes that nothing names. It is called after the change was committed or refused, and not if
+   * nobody knows which.
    */
   settle(outcome: 'committed' | 'refused'): Promise<void>;
 }
@@ -53,12 +53,15 @@ export interface HostedContent {
   /** Returns why nothing can be published now; undefined if it can. */
   whyNoPush(): HostedRefusal | undefined;
   /**
-   * Makes an upload the blob of its digest, which the caller has verified. Resolves to a refusal if it cannot be
-   * kept now.
+   * Makes an upload the blob of its digest, which the caller has verified. Resolves to a refusal if it cannot
+   * be kept now.
    */
   publish(upload: CompleteUpload): Promise<StoredUpload | HostedRefusal>;
   find(wanted: WantedBlob): Promise<PullOutcome<PulledBlob>>;
-  /** Forgets where the bytes are. It is a part of the change that finds that no repository has the blob any more. */
+  /**
+   * Forgets where the bytes are. It is a part of the change that finds that no repository has the blob any
+   * more.
+   */
   forget(statements: HostedStatements, digest: Digest): HostedStep<void>;
   /** Removes the bytes after that change. */
   remove(digest: Digest): Promise<void>;

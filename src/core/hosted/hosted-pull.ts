@@ -38,8 +38,8 @@ export class HostedPull {
   }
 
   /**
-   * Notes about once a day that a manifest is used, for the retention of tags. A client that finds a manifest by
-   * its digest does not push it, so one that nothing else keeps is noted before the answer.
+   * Notes about once a day that a manifest is used, for the retention of tags. A client that finds a manifest
+   * by its digest does not push it, so one that nothing else keeps is noted before the answer.
    */
   async manifest(
     repository: string,
@@ -68,8 +68,8 @@ export class HostedPull {
   }
 
   /**
-   * A client that finds a blob does not upload it, so a blob without a manifest gets a new lease. The manifests
-   * of the others keep them, and they get one when the last of those is deleted.
+   * A client that finds a blob does not upload it, so a blob without a manifest gets a new lease. The
+   * manifests of the others keep them, and they get one when the last of those is deleted.
    */
   async head(repository: string, digest: Digest): Promise<PullOutcome<BlobHead>> {
     const renewed = this.#clock() + COLLECTION.lease;

@@ -1,6 +1,6 @@
 /**
- * The statements of the hosted repositories. Their texts are for SQLite and for PostgreSQL: `main` is the schema
- * of the tables, and `?1` is the first value, until an engine writes both in its own way.
+ * The statements of the hosted repositories. Their texts are for SQLite and for PostgreSQL: `main` is the
+ * schema of the tables, and `?1` is the first value, until an engine writes both in its own way.
  */
 export const SELECT_HOSTED = {
   repository: 'SELECT id, bytes, tags FROM main.repository WHERE path = ?1',

@@ -96,7 +96,9 @@ interface Rows {
   };
   readonly pathsWithBlob: { readonly path: string };
   readonly tornTags: { readonly path: string; readonly name: Tag; readonly digest: Digest };
-  /** Only a cluster has this, and `putContent` and `removeContent`: the key of the object that has the bytes. */
+  /**
+   * Only a cluster has this, and `putContent` and `removeContent`: the key of the object that has the bytes.
+   */
   readonly content: { readonly size: number; readonly object: string | null };
   readonly tornManifests: { readonly path: string; readonly parent: Digest; readonly child: Digest };
 }

@@ -21,8 +21,8 @@ export interface HostedQuery {
 }
 
 /**
- * A read or a change. It yields one query after the other, receives what the query wants, and returns its result. So
- * the same code runs in SQLite, which answers at once, and in PostgreSQL, which answers later. See
+ * A read or a change. It yields one query after the other, receives what the query wants, and returns its
+ * result. So the same code runs in SQLite, which answers at once, and in PostgreSQL, which answers later. See
  * docs/decisions/0021.
  */
 export type HostedStep<T> = Generator<HostedQuery, T, unknown>;

@@ -31,8 +31,8 @@ export interface UploadLimits {
   /** The bytes of an upload between two looks at the free space of the disk. */
   readonly lookAtDiskEvery: number;
   /**
-   * The most bytes of the quota that an upload of unknown length reserves ahead. The database of a cluster is asked
-   * once for so many.
+   * The most bytes of the quota that an upload of unknown length reserves ahead. The database of a cluster is
+   * asked once for so many.
    */
   readonly reserveAhead: number;
   /** The most tags of a repository. */
@@ -84,7 +84,10 @@ export const COLLECTION = {
    * is still to come.
    */
   lease: DAY,
-  /** The time for which a tag that was moved or deleted can be restored, and a deleted subject keeps its referrers. */
+  /**
+   * The time for which a tag that was moved or deleted can be restored, and a deleted subject keeps its
+   * referrers.
+   */
   undo: 7 * DAY,
   /** The pause between two looks at the queue. */
   every: 60_000,
@@ -98,7 +101,9 @@ export const COLLECTION = {
   keepHistory: 90 * DAY,
   /** The removals that one gateway fetches at a time for the audit log. */
   fetchedRemovals: 100,
-  /** The time after which removals that a gateway has fetched are given to another one, because it has ended. */
+  /**
+   * The time after which removals that a gateway has fetched are given to another one, because it has ended.
+   */
   refetchRemovals: 30_000,
   /** The most removals that wait for a gateway. */
   waitingRemovals: 10_000,

@@ -20,8 +20,8 @@ const GROUP = 16;
 const CHANGE_LOCK = 7_143_921;
 
 /**
- * Begins a change. Each statement after the lock sees what was committed before. The database ends the transaction of
- * a node that is frozen or cut off, so that the others wait for it for two seconds at most.
+ * Begins a change. Each statement after the lock sees what was committed before. The database ends the
+ * transaction of a node that is frozen or cut off, so that the others wait for it for two seconds at most.
  */
 const BEGIN_CHANGES = `BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL idle_in_transaction_session_timeout = 2000;
   SELECT pg_advisory_xact_lock(${CHANGE_LOCK})`;
@@ -46,8 +46,8 @@ interface PendingChange {
 }
 
 /**
- * The database of the hosted repositories in the PostgreSQL of a cluster. All changes of all nodes hold one lock, so
- * they are serial, as they are in a file. Reads do not wait for it.
+ * The database of the hosted repositories in the PostgreSQL of a cluster. All changes of all nodes hold one
+ * lock, so they are serial, as they are in a file. Reads do not wait for it.
  */
 export class PostgresHostedDatabase implements HostedDatabase {
   /** A database that is away may be back for the next read or change. */

@@ -37,8 +37,8 @@ export class BlobPush {
   }
 
   /**
-   * Appends the last bytes, which may be none, compares all with the digest, and publishes them. After a wrong
-   * digest the upload is over; after a chunk out of order it can go on.
+   * Appends the last bytes, which may be none, compares all with the digest, and publishes them. After a
+   * wrong digest the upload is over; after a chunk out of order it can go on.
    */
   async complete(
     upload: Upload,

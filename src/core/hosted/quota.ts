@@ -22,8 +22,8 @@ export class Quotas {
   }
 
   /**
-   * Reserves bytes in the namespace of a repository, and up to `ahead` more, but no more than half of what is left
-   * then. Returns the reserved number, which the caller must release.
+   * Reserves bytes in the namespace of a repository, and up to `ahead` more, but no more than half of what is
+   * left then. Returns the reserved number, which the caller must release.
    */
   *reserve(
     select: HostedSelects,

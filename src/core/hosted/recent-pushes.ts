@@ -9,9 +9,9 @@ const ID_BYTES = 8;
 const MAX_PUSHES = 5_000;
 
 /**
- * Determines which requests belong to one push: those of one caller to one repository, until the one that sets a
- * tag. The core does this because the connections of a client end in several gateways. Two pushes of one caller
- * to one repository at the same time cannot be distinguished.
+ * Determines which requests belong to one push: those of one caller to one repository, until the one that
+ * sets a tag. The core does this because the connections of a client end in several gateways. Two pushes of
+ * one caller to one repository at the same time cannot be distinguished.
  */
 export class RecentPushes {
   readonly #ids = new RandomIds(ID_BYTES);

@@ -4,14 +4,16 @@ import type { HostedDatabase } from './hosted-database.ts';
 import { COLLECTION } from './limits.ts';
 
 /**
- * The removals by retention and by the collection that the audit log does not have yet. They are written down in
- * the transaction that removes the content, so that a crash loses none. Gateways fetch them, because gateways write
- * the audit log. In a cluster only the gateways of the node on duty get any.
+ * The removals by retention and by the collection that the audit log does not have yet. They are written down
+ * in the transaction that removes the content, so that a crash loses none. Gateways fetch them, because
+ * gateways write the audit log. In a cluster only the gateways of the node on duty get any.
  */
 export class RecordedRemovals {
   readonly #database: HostedDatabase;
   readonly #duty: HostedDuty;
-  /** What a gateway has fetched and not confirmed yet, and the time from which on another one may fetch it. */
+  /**
+   * What a gateway has fetched and not confirmed yet, and the time from which on another one may fetch it.
+   */
   #fetched: { readonly last: number; readonly until: number } | undefined;
 
   constructor(database: HostedDatabase, duty: HostedDuty) {
@@ -20,8 +22,8 @@ export class RecordedRemovals {
   }
 
   /**
-   * Forgets the removals up to `written`, which are in the audit log, and resolves to the next ones. There are none
-   * while another gateway writes some.
+   * Forgets the removals up to `written`, which are in the audit log, and resolves to the next ones. There
+   * are none while another gateway writes some.
    */
   async next(written: number | undefined): Promise<FetchedRemovals> {
     if (this.#database.failure !== undefined) return [];

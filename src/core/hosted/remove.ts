@@ -32,8 +32,8 @@ export class Removal {
   }
 
   /**
-   * A tag goes alone. A digest goes with all its tags, unless an index names it, which would be torn. An immutable tag goes only if `isForced` is true, which
-   * is for operators.
+   * A tag goes alone. A digest goes with all its tags, unless an index names it, which would be torn. An
+   * immutable tag goes only if `isForced` is true, which is for operators.
    */
   manifest(
     repository: string,

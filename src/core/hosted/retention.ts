@@ -125,7 +125,9 @@ export class RetentionPass implements AsyncDisposable {
   }
 }
 
-/** The newest tags stay. Of the others, those go that nobody has used, or all if there is no time for that. */
+/**
+ * The newest tags stay. Of the others, those go that nobody has used, or all if there is no time for that.
+ */
 function* tagRemovals(
   select: HostedSelects,
   { id, path }: Place,
@@ -147,8 +149,8 @@ function* tagRemovals(
 }
 
 /**
- * A referrer goes with its subject. A manifest stays whose tag can still be restored, that was used a short time
- * ago, or whose index was deleted a short time ago.
+ * A referrer goes with its subject. A manifest stays whose tag can still be restored, that was used a short
+ * time ago, or whose index was deleted a short time ago.
  */
 function* isLongUntagged(
   select: HostedSelects,

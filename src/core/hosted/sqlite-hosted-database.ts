@@ -31,8 +31,8 @@ interface PendingChange {
 type Prepared = ReadonlyMap<HostedQuery['name'], StatementSync>;
 
 /**
- * The database of the hosted repositories in a file. It is never begun anew. If the file cannot be used, every
- * operation is refused until the file is restored, and nothing else of the core is concerned.
+ * The database of the hosted repositories in a file. It is never begun anew. If the file cannot be used,
+ * every operation is refused until the file is restored, and nothing else of the core is concerned.
  */
 export class SqliteHostedDatabase implements HostedDatabase, Disposable {
   readonly #file: string;

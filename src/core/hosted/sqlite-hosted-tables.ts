@@ -6,8 +6,8 @@ import { MOST_TAG_CHANGES } from './hosted-statements.ts';
 export const HOSTED_SCHEMA_VERSION = 1;
 
 /**
- * SQLite itself counts the bytes and tags of a repository by triggers, in the transaction that changes them, so
- * the counts cannot drift.
+ * SQLite itself counts the bytes and tags of a repository by triggers, in the transaction that changes them,
+ * so the counts cannot drift.
  */
 export const HOSTED_TABLES = `
   CREATE TABLE repository (
@@ -94,8 +94,8 @@ export const HOSTED_TABLES = `
 `;
 
 /**
- * What a database of an earlier version lacks, and what an earlier version passes by: the removals that the audit
- * log does not have yet, and the bound on the changes of one tag.
+ * What a database of an earlier version lacks, and what an earlier version passes by: the removals that the
+ * audit log does not have yet, and the bound on the changes of one tag.
  */
 export const ADDED_HOSTED_TABLES = `
   CREATE TABLE IF NOT EXISTS removal (

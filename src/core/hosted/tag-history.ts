@@ -48,8 +48,8 @@ export class TagHistory {
   }
 
   /**
-   * Undoes the last change of a tag. This is for operators, so it moves immutable tags too. The undo is itself
-   * a change, so it can be undone.
+   * Undoes the last change of a tag. This is for operators, so it moves immutable tags too. The undo is
+   * itself a change, so it can be undone.
    */
   restore(repository: string, tag: Tag, by: Author): Promise<RestoredTag> {
     return this.#database.change((statements) => this.#restore(statements, repository, tag, by));

@@ -32,8 +32,8 @@ export interface UploadOptions {
   /** The bytes between two looks at the free space of the disk. */
   readonly lookAtDiskEvery: number;
   /**
-   * Reserves space for bytes before they are written, and for up to `ahead` more while there is plenty. Returns the
-   * reserved number, or a refusal if there is no space for `bytes`.
+   * Reserves space for bytes before they are written, and for up to `ahead` more while there is plenty.
+   * Returns the reserved number, or a refusal if there is no space for `bytes`.
    */
   readonly reserve: (bytes: number, ahead: number) => Promise<number | HostedRefusal>;
   /** Gives back space that was reserved ahead. */
@@ -59,8 +59,8 @@ export interface ReceivedBody {
 const READ_SIZE = 1024 * 1024;
 
 /**
- * A blob on its way into a repository. Its bytes are hashed while they arrive. Nobody can see them before they
- * are complete and verified.
+ * A blob on its way into a repository. Its bytes are hashed while they arrive. Nobody can see them before
+ * they are complete and verified.
  */
 export class Upload {
   readonly id: UploadId;
@@ -200,8 +200,8 @@ export class Upload {
   }
 
   /**
-   * A body of unknown length reserves as many bytes ahead as have come, so that it seldom asks, and a small one
-   * takes little from the others.
+   * A body of unknown length reserves as many bytes ahead as have come, so that it seldom asks, and a small
+   * one takes little from the others.
    */
   async #reserveTo(total: number, ahead: number): Promise<HostedRefusal | undefined> {
     const { maxBlob, reserve, reserveAhead } = this.#options;

@@ -126,8 +126,8 @@ export class Uploads implements AsyncDisposable {
   }
 
   /**
-   * Ends an upload that there is no room for. Clients such as regctl try to go on, and show the answer to their
-   * last request, so later requests are refused in the same words.
+   * Ends an upload that there is no room for. Clients such as regctl try to go on, and show the answer to
+   * their last request, so later requests are refused in the same words.
    */
   async refuse(upload: Upload, refusal: HostedRefusal): Promise<void> {
     const { id, repository, subjectKey } = upload;

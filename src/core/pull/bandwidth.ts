@@ -17,9 +17,9 @@ type GiveTurn = () => void;
 
 /**
  * Limits what all downloads from one upstream take together. The bytes have arrived already when they are
- * counted, so a download that waits for its turn does not read on, and its connection slows the upstream down.
- * The downloads take turns of equal lengths, whatever the size of their pieces. There is one timer, however
- * many wait.
+ * counted, so a download that waits for its turn does not read on, and its connection slows the upstream
+ * down. The downloads take turns of equal lengths, whatever the size of their pieces. There is one timer,
+ * however many wait.
  */
 export class Bandwidth {
   /** The rate in bytes per millisecond. */

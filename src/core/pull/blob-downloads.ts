@@ -124,8 +124,8 @@ export class BlobDownloads implements AsyncDisposable {
 
   /**
    * Joins the fill of this digest that is under way, or begins one. A fill of another repository is joined
-   * without asking the upstream only if this repository has confirmed the digest already. Such a caller needs
-   * no place. Every other one first waits for a place, and then comes here again with it.
+   * without asking the upstream only if this repository has confirmed the digest already. A caller
+   * that can join no fill waits for a place first, and then comes here again with it.
    */
   async #join(
     repository: Repository,

@@ -32,8 +32,8 @@ export class CacheWrites implements AsyncDisposable {
   }
 
   /**
-   * The reason why the cache cannot be written, for example `ENOSPC: no space left on device, write`. Undefined if it
-   * can.
+   * The reason why the cache cannot be written, for example `ENOSPC: no space left on device, write`.
+   * Undefined if it can.
    */
   get failure(): string | undefined {
     return this.#failure;

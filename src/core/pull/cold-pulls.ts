@@ -28,9 +28,9 @@ export class ColdPulls {
   }
 
   /**
-   * Pulls what is not cached, and so costs a pull. A requester that may not pull is refused before the upstream
-   * is asked, so the refusal is the same whether or not the content exists. It may wait for the pull of another
-   * one that has begun already.
+   * Pulls what is not cached, and so costs a pull. A requester that may not pull is refused before the
+   * upstream is asked, so the refusal is the same whether or not the content exists. It may wait for the pull
+   * of another one that has begun already.
    */
   async pull<T>(
     repository: Repository,

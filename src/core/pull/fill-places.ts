@@ -23,9 +23,9 @@ export interface FillPlacesOptions {
 type GrantPlace = (taken: TakenPlace) => void;
 
 /**
- * Divides the downloads that may run from one upstream at a time between subjects. No subject has all of them. A
- * place that becomes free goes to the waiting subject that has the fewest, so that many requests of one subject
- * do not delay those of another.
+ * Divides the downloads that may run from one upstream at a time between subjects. No subject has all of
+ * them. A place that becomes free goes to the waiting subject that has the fewest, so that many requests of
+ * one subject do not delay those of another.
  */
 export class FillPlaces {
   readonly #options: FillPlacesOptions;

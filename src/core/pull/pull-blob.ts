@@ -98,7 +98,8 @@ export class BlobPull implements AsyncDisposable {
   }
 
   /**
-   * Fetches a hosted blob, whose bytes `origin` opens. No upstream is ever asked, and no limit of one applies.
+   * Fetches a hosted blob, whose bytes `origin` opens. No upstream is ever asked, and no limit of one
+   * applies.
    */
   hosted(
     repository: Repository,

@@ -4,8 +4,8 @@
  * nowhere else.
  *
  * For public read access the core asks anonymously, so that only content which everybody can read is
- * confirmed, whatever the account at the upstream can read. For such access a missing and a private repository take
- * the same steps to the same answer. See docs/decisions/0008 for what a denial means.
+ * confirmed, whatever the account at the upstream can read. For such access a missing and a private
+ * repository take the same steps to the same answer. See docs/decisions/0008 for what a denial means.
  */
 import type { Clock } from '../../platform/clock.ts';
 import { ExpiringCache } from '../../platform/expiring-cache.ts';
@@ -156,8 +156,8 @@ export class RepositoryLinks {
   }
 
   /**
-   * Returns what is known of a digest in a repository without asking the upstream, as far as it counts for this
-   * read access. `mayFetch` is true if the digest may be fetched at once, without a question about it.
+   * Returns what is known of a digest in a repository without asking the upstream, as far as it counts for
+   * this read access. `mayFetch` is true if the digest may be fetched at once, without a question about it.
    */
   async known(repository: Repository, kind: LinkKind, digest: Digest, grant: ReadAccess): Promise<KnownLink> {
     const found = await this.#options.index.link(repository.name, kind, digest);

@@ -48,8 +48,8 @@ export function hostedRoutes(dependencies: HostedRouteDependencies): Router {
 }
 
 /**
- * Returns the routes of the uploads that this node has begun, for the other nodes of the cluster. Nothing else can
- * be written through them, and they lead to no further node.
+ * Returns the routes of the uploads that this node has begun, for the other nodes of the cluster. Nothing
+ * else can be written through them, and they lead to no further node.
  */
 export function ownUploadRoutes({
   hosted,
@@ -101,8 +101,8 @@ function callerOf({ context, by }: Write): string {
 }
 
 /**
- * Answers a request that failed with `HostedUnavailable`. Nothing else of the core is concerned. A database of a
- * cluster comes back by itself; a damaged file has to be restored first.
+ * Answers a request that failed with `HostedUnavailable`. Nothing else of the core is concerned. A database
+ * of a cluster comes back by itself; a damaged file has to be restored first.
  */
 export function answerUnavailable(context: Context, { cause }: HostedUnavailable): void {
   if (cause instanceof DatabaseUnavailable) return answerDatabaseAway(context);
@@ -349,7 +349,10 @@ function answerPublished(context: Context, { digest, size }: PublishedBlob): und
   });
 }
 
-/** Koa would send the words of the status as the body. It sets 204 for a null body, so the status is set again. */
+/**
+ * Koa would send the words of the status as the body. It sets 204 for a null body, so the status is set
+ * again.
+ */
 function answerEmpty(context: Context, status: 201 | 202 | 204): void {
   context.status = status;
   context.body = null;
@@ -363,8 +366,8 @@ function answerUpload(context: Context, upload: Upload, status: 202 | 204): unde
 }
 
 /**
- * A client whose chunk was refused learns where to go on. If there is no room for it, the upload is over, because a
- * client that went on would show the refusal of what it tried then.
+ * A client whose chunk was refused learns where to go on. If there is no room for it, the upload is over,
+ * because a client that went on would show the refusal of what it tried then.
  */
 async function answerUploadRefusal(
   { hosted, context }: Write,
@@ -385,8 +388,8 @@ function setUpload(context: Context, { id, offset }: Upload): void {
 }
 
 /**
- * The rest of a refused body is read and dropped until the gateway closes the connection. If it were closed here,
- * the gateway could lose the answer.
+ * The rest of a refused body is read and dropped until the gateway closes the connection. If it were closed
+ * here, the gateway could lose the answer.
  */
 function answerHostedRefusal(context: Context, { error, message, retryAfter }: HostedRefusal): void {
   context.status = ERRORS[error].status;

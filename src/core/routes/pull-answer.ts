@@ -82,8 +82,8 @@ export function sendBlob(context: Context, pulled: PulledBlob, cost: Cost): void
 }
 
 /**
- * Yields a line with the place of the bytes, and then a line whenever the fill has come further, to its end. A
- * reader may leave at any time.
+ * Yields a line with the place of the bytes, and then a line whenever the fill has come further, to its end.
+ * A reader may leave at any time.
  */
 async function* progressLines(fill: Fill, cost: Cost): AsyncGenerator<string> {
   const { id, location, size = null } = fill;

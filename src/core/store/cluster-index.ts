@@ -344,8 +344,8 @@ export class ClusterIndex implements IndexStore {
    * - It is not stored while something of the repository is still to be withdrawn, because what the database
    *   still has would count again.
    * - It is not remembered if something was dropped meanwhile, because that may have been this.
-   * - If the database is away, it is remembered only while no message can arrive. Otherwise another node could
-   *   withdraw it, and no message would say so.
+   * - If the database is away, it is remembered only while no message can arrive. Otherwise another node
+   *   could withdraw it, and no message would say so.
    */
   async #put(
     repository: RepositoryName,

@@ -76,7 +76,8 @@ export interface PartialContent {
   readExisting(): AsyncIterable<Uint8Array>;
   append(bytes: Uint8Array): Promise<void>;
   /**
-   * Reads bytes that were appended. Resolves to undefined once the content was published, suspended or discarded.
+   * Reads bytes that were appended. Resolves to undefined once the content was published, suspended or
+   * discarded.
    */
   read(from: number, length: number): Promise<Buffer | undefined>;
   /**

@@ -1,6 +1,6 @@
 /**
- * The contents of this disk that the object store of the cluster does not have yet. Each is recorded as an empty
- * file before the content is published, so that no kill and no power cut makes the node forget it.
+ * The contents of this disk that the object store of the cluster does not have yet. Each is recorded as an
+ * empty file before the content is published, so that no kill and no power cut makes the node forget it.
  */
 import { mkdir, readdir, unlink, writeFile } from 'node:fs/promises';
 import path from 'node:path';

@@ -7,8 +7,8 @@ import type { Store } from './store.ts';
 
 /**
  * Removes a repository from the cache, or one tag with its manifest, or one digest. Content is removed with
- * its last link: content that another repository contains too stays for that one. `purgeCluster` removes it from
- * the rest of the cluster, if there is one, and resolves to the number of other nodes.
+ * its last link: content that another repository contains too stays for that one. `purgeCluster` removes it
+ * from the rest of the cluster, if there is one, and resolves to the number of other nodes.
  */
 export async function purge(
   store: Store,
@@ -48,7 +48,10 @@ async function isLinkedIn(index: IndexStore, repository: RepositoryName, digest:
   return links.some((link) => link !== undefined);
 }
 
-/** Removes content without links. Resolves to the bytes that were removed here, and to the number of other nodes. */
+/**
+ * Removes content without links. Resolves to the bytes that were removed here, and to the number of other
+ * nodes.
+ */
 async function removeUnlinked(
   { index, content }: Store,
   digest: Digest,

@@ -92,8 +92,8 @@ export class SharedKnowledge {
   }
 
   /**
-   * Stores an answer about a tag. An older one than is stored is dropped, because another node has asked later.
-   * Returns false then.
+   * Stores an answer about a tag. An older one than is stored is dropped, because another node has asked
+   * later. Returns false then.
    */
   async putTag(repository: RepositoryName, tag: Tag, entry: TagEntry): Promise<boolean> {
     const { digest, mediaType, size, checkedAt } = entry;

@@ -37,7 +37,8 @@ class ForeignVersion extends Error {
 export interface OpenIndexFile {
   readonly database: DatabaseSync;
   /**
-   * The reason why this is a substitute for a file on a disk that cannot be written; undefined if it is the file itself.
+   * The reason why this is a substitute for a file on a disk that cannot be written; undefined if it is the
+   * file itself.
    */
   readonly failure?: Error;
 }

@@ -40,8 +40,8 @@ export interface AuthorizationHeader {
   /** True if its token was fetched for this request. */
   readonly fresh: boolean;
   /**
-   * The reason why the request carries no authorization: the known token service could not be asked. The upstream may
-   * name another one now.
+   * The reason why the request carries no authorization: the known token service could not be asked. The
+   * upstream may name another one now.
    */
   readonly unanswered?: { readonly realm: URL; readonly trouble: UpstreamRefusal };
 }

@@ -1,8 +1,8 @@
 import type { PullTaken } from '../budget/budgets.ts';
 
 /**
- * A pull that was taken for a requester before it is known whether one must be sent. So nobody is refused after
- * the upstream was asked. If it is not used, it is given back in the end.
+ * A pull that was taken for a requester before it is known whether one must be sent. So nobody is refused
+ * after the upstream was asked. If it is not used, it is given back in the end.
  */
 export class ReservedPull implements Disposable {
   readonly #account: string;

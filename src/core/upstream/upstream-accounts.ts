@@ -34,8 +34,8 @@ export interface AccountReport {
  */
 export class UpstreamAccounts implements Disposable {
   /**
-   * The accounts in the order of the configuration. An upstream without a credential has one account, which logs
-   * in nowhere.
+   * The accounts in the order of the configuration. An upstream without a credential has one account, which
+   * logs in nowhere.
    */
   readonly all: readonly [Account, ...Account[]];
   readonly #options: UpstreamAccountsOptions;

@@ -21,9 +21,9 @@ export interface UpstreamFailure {
   /**
    * `limited` is a 429. `credential` means that the upstream refuses the configured credential. `unfit` means
    * that its answer cannot be used (too large, or of a wrong digest or type). `busy` means that too many
-   * requests wait for a connection of ours, so the upstream was not asked. `budget` means that the requester may
-   * not pull now, so the upstream was not asked either. `cluster` means that the database or the other nodes of the cluster do
-   * not say who downloads.
+   * requests wait for a connection of ours, so the upstream was not asked. `budget` means that the requester
+   * may not pull now, so the upstream was not asked either. `cluster` means that the database or the other
+   * nodes of the cluster do not say who downloads.
    */
   readonly cause:
     | 'timeout'

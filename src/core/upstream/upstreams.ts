@@ -251,8 +251,8 @@ function refusalKey({ request, as }: AccountRequest<unknown>): RefusalKey {
 }
 
 /**
- * True if the request counts as a pull: Docker Hub counts GETs of manifests, and says so only to accounts with
- * a limit.
+ * True if the request counts as a pull: Docker Hub counts GETs of manifests, and says so only to accounts
+ * with a limit.
  */
 function isPull({ method, resource }: ResourceRequest): boolean {
   return method === 'GET' && resource.startsWith('manifests/');

@@ -6,7 +6,10 @@ import { FETCHED_REMOVALS, type FetchedRemovals } from '../../protocol/hosted-ap
 import { HOSTED } from '../../registry/repository.ts';
 import { REMOVALS } from '../limits.ts';
 
-/** The subject of what Hubgate removes by the rules of its configuration. No subject of a policy has this name. */
+/**
+ * The subject of what Hubgate removes by the rules of its configuration. No subject of a policy has this
+ * name.
+ */
 const SUBJECT = 'hubgate';
 
 /** Records what retention and the collection of the core remove. Each removal is recorded by one gateway. */

@@ -17,8 +17,8 @@ export interface WriteResult
 }
 
 /**
- * Returns the line of a write; undefined for a chunk that was taken and for the state of an upload, because an
- * upload has a line at its beginning and one at its end.
+ * Returns the line of a write; undefined for a chunk that was taken and for the state of an upload, because
+ * an upload has a line at its beginning and one at its end.
  */
 export function writtenLine(
   write: Write,

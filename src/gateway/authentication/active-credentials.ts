@@ -22,7 +22,9 @@ export interface ActiveCredentials extends Disposable {
   throwIfStale(): void;
   /** Tells whether the certificate with this `tbsHash` is revoked. */
   isRevoked(certificate: string): boolean;
-  /** Returns the groups that a subject has at this moment in its directory, as far as the policy names them. */
+  /**
+   * Returns the groups that a subject has at this moment in its directory, as far as the policy names them.
+   */
   readonly groupsOf: DirectoryGroups;
 }
 

@@ -14,8 +14,8 @@ export interface IdentifiedRequest {
 }
 
 /**
- * Returns the text by which the core recognises a caller. A caller is one subject at one address with one client
- * program.
+ * Returns the text by which the core recognises a caller. A caller is one subject at one address with one
+ * client program.
  */
 export type CallerOf = (received: IdentifiedRequest) => string;
 
@@ -27,9 +27,9 @@ interface ConnectionCaller {
 }
 
 /**
- * The text is a hash, so that the core need not know what it is made of, and so that a long text cannot fill its
- * memory. The last one of each connection is cached, because the requests of a connection usually have the same
- * caller.
+ * The text is a hash, so that the core need not know what it is made of, and so that a long text cannot fill
+ * its memory. The last one of each connection is cached, because the requests of a connection usually have
+ * the same caller.
  */
 export function createCallerOf(): CallerOf {
   const last = new WeakMap<Socket, ConnectionCaller>();
@@ -45,8 +45,8 @@ export function createCallerOf(): CallerOf {
 }
 
 /**
- * Returns the text by which the core recognises a subject, whose share of an upstream is bounded. It is a hash
- * too, and it does not depend on the client's name, because the client chooses that.
+ * Returns the text by which the core recognises a subject, whose share of an upstream is bounded. It is a
+ * hash too, and it does not depend on the client's name, because the client chooses that.
  */
 export function subjectKeyOf({ authentication, address }: IdentifiedRequest): string {
   return hash('sha256', shareOf(authentication, address), 'base64url');

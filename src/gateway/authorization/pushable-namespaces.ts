@@ -17,9 +17,9 @@ export type PushableNamespaces = (
 const MOST_RULES = 1_000;
 
 /**
- * Answers from the policy alone, for an example of each pattern that a rule allows to be pushed. So the answer names
- * no namespace in which the caller may push nothing. The scope of a token does not count, because it is for the
- * repository that was asked for.
+ * Answers from the policy alone, for an example of each pattern that a rule allows to be pushed. So the
+ * answer names no namespace in which the caller may push nothing. The scope of a token does not count,
+ * because it is for the repository that was asked for.
  */
 export function createPushableNamespaces(
   policy: Pick<PolicySubscription, 'current'>,

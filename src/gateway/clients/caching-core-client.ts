@@ -45,8 +45,9 @@ class CachingCoreClient implements CoreClient {
   readonly #manifests: LRUCache<string, CachedManifest>;
   readonly #blobs: LRUCache<string, SharedBlob>;
   /**
-   * The requests that were sent to the core. Each promise resolves to `look again` when its request is answered, or
-   * after a moment, when whoever waits asks the core itself; and to `given up` if the client has gone.
+   * The requests that were sent to the core. Each promise resolves to `look again` when its request is
+   * answered, or after a moment, when whoever waits asks the core itself; and to `given up` if the client has
+   * gone.
    */
   readonly #asking = new Map<string, Promise<'look again' | 'given up'>>();
   /** The cache generation that the entries belong to. */

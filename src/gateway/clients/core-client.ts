@@ -47,8 +47,9 @@ export interface PullOptions {
    */
   readonly share?: string;
   /**
-   * Returns a signal that is aborted when the client has gone, so that requests not yet sent are dropped. It is
-   * called only if the core is really asked, because Node makes the signal then, with a listener to the connection.
+   * Returns a signal that is aborted when the client has gone, so that requests not yet sent are dropped. It
+   * is called only if the core is really asked, because Node makes the signal then, with a listener to the
+   * connection.
    */
   readonly signal?: () => AbortSignal;
   /** Returns what the pull may spend at the upstream. It is called only if the core is really asked. */

@@ -15,8 +15,8 @@ export interface BlobReader extends AsyncDisposable {
   available(position: number): number | Promise<number>;
   read(buffer: Buffer, position: number, length: number): Promise<number>;
   /**
-   * Returns the bytes from `position` to the end of its chunk, which several readers share: at once if they are
-   * in memory. They may be more than are available. Undefined if the chunk is not complete yet.
+   * Returns the bytes from `position` to the end of its chunk, which several readers share: at once if they
+   * are in memory. They may be more than are available. Undefined if the chunk is not complete yet.
    */
   chunk?(position: number, size: number): SharedChunk | Promise<SharedChunk> | undefined;
 }

@@ -96,8 +96,8 @@ export class ChunkCache {
   }
 
   /**
-   * Returns the chunk of that name: at once if it is cached, because a promise would cost more than the lookup, and
-   * otherwise when it has been read. Different contents must have different names.
+   * Returns the chunk of that name: at once if it is cached, because a promise would cost more than the
+   * lookup, and otherwise when it has been read. Different contents must have different names.
    */
   take(name: string, size: number, read: ReadChunk): SharedChunk | Promise<SharedChunk> {
     const cached = this.#cached.get(name);

@@ -1,8 +1,8 @@
 import { DELIVERY } from '../limits.ts';
 
 /**
- * The resources that the responses of one gateway share: free buffers, and the number of responses that send a blob now, on
- * which the size of their chunks depends.
+ * The resources that the responses of one gateway share: free buffers, and the number of responses that send
+ * a blob now, on which the size of their chunks depends.
  */
 export class DeliveryPool {
   readonly #free = new Map<number, Buffer[]>([

@@ -34,8 +34,9 @@ interface IncomingBody {
 }
 
 /**
- * Closes a connection if the body of its request stops, or if a small body takes too long. A large body may take
- * as long as its bytes keep coming, so Node's `requestTimeout`, which bounds every request, is of no use.
+ * Closes a connection if the body of its request stops, or if a small body takes too long. A large body may
+ * take as long as its bytes keep coming, so Node's `requestTimeout`, which bounds every request, is of no
+ * use.
  */
 export function limitBodies(
   server: Server,

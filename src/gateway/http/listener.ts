@@ -171,8 +171,8 @@ function takeConnections(server: HttpServer, options: PlainListenerOptions) {
 }
 
 /**
- * A client that sends `Expect: 100-continue` waits for permission to send its body. Node would give it at once;
- * here a request can be refused first. Whoever reads the body of such a request gives the permission.
+ * A client that sends `Expect: 100-continue` waits for permission to send its body. Node would give it at
+ * once; here a request can be refused first. Whoever reads the body of such a request gives the permission.
  */
 function leaveContinueToHandlers(
   server: HttpServer,

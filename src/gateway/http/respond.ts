@@ -4,8 +4,8 @@ import { ERRORS, type ErrorName, errorBody } from '../../registry/error.ts';
 import { endEarly } from './early-refusal.ts';
 
 /**
- * The only headers that a response of `/v2/` can carry, besides Node's own for the connection and the constant
- * ones of `respond`. All other headers of an upstream or of the core are dropped here.
+ * The only headers that a response of `/v2/` can carry, besides Node's own for the connection and the
+ * constant ones of `respond`. All other headers of an upstream or of the core are dropped here.
  */
 export type ResponseHeaders = {
   readonly 'accept-ranges'?: 'bytes';

@@ -1,6 +1,6 @@
 /**
- * Hands requests for the account page over to the role that renders it. Only what is named here crosses, in either
- * direction, so the page sees no credential of a client, and cannot weaken what browsers enforce.
+ * Hands requests for the account page over to the role that renders it. Only what is named here crosses, in
+ * either direction, so the page sees no credential of a client, and cannot weaken what browsers enforce.
  */
 import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from 'node:http';
 import type { Context, Next } from 'koa';
@@ -126,7 +126,10 @@ const BUSY = 'Too many requests for the account page at the moment. Try again in
 const DOWN =
   'The account page does not answer at the moment. Pulls are not affected. Try again in a minute.\n';
 
-/** Returns undefined if there is no such method there. Only programs that speak SCIM use others than browsers do. */
+/**
+ * Returns undefined if there is no such method there. Only programs that speak SCIM use others than browsers
+ * do.
+ */
 function handedMethod(method: string, isScim: boolean) {
   return isScim ? SCIM_METHODS.find((one) => one === method) : METHODS[method];
 }
@@ -173,7 +176,10 @@ function sendText(response: ServerResponse, status: number, text: string): void 
   response.end(text);
 }
 
-/** A person who types the mirror's name into a browser wants the account page. No registry client asks for HTML. */
+/**
+ * A person who types the mirror's name into a browser wants the account page. No registry client asks for
+ * HTML.
+ */
 export async function redirectBrowsers(context: Context, next: Next): Promise<unknown> {
   if (!(context.headers.accept ?? '').includes('text/html')) return next();
   context.status = 303;

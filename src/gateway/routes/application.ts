@@ -124,8 +124,8 @@ function unlessV2<C extends Pick<Context, 'req'>>(step: (context: C, next: Next)
 /** The paths that need no authorization decision. */
 const UNDECIDED = new Set([PROBED, '/ca.crt', '/.well-known/jwks.json']);
 /**
- * Returns whose turn a request of the event loop's budget takes. Probes have a turn of their own, because they come
- * from the address of a balancer, and must be answered however many of its requests wait.
+ * Returns whose turn a request of the event loop's budget takes. Probes have a turn of their own, because
+ * they come from the address of a balancer, and must be answered however many of its requests wait.
  */
 function callerOf(request: IncomingMessage, addressOf: AddressOf): string {
   return request.url === PROBED ? PROBED : addressKey(addressOf(request));
@@ -133,7 +133,10 @@ function callerOf(request: IncomingMessage, addressOf: AddressOf): string {
 
 const UNRECORDED = 'the mirror cannot record requests at the moment, and therefore answers none; try again';
 
-/** Pages that are only shown have no line. What changes something has one, and so has the way back from a provider. */
+/**
+ * Pages that are only shown have no line. What changes something has one, and so has the way back from a
+ * provider.
+ */
 function isRecorded({ url = '', method }: IncomingMessage): boolean {
   if (UNDECIDED.has(url)) return false;
   const isShown = method === 'GET' || method === 'HEAD';

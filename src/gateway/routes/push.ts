@@ -117,9 +117,9 @@ function hostedWrite(write: Write, signal: AbortSignal, dependencies: V2Dependen
 }
 
 /**
- * Returns the repository from which a blob can be mounted, if the caller may pull it. Otherwise the caller has to
- * upload the blob, as if the repository did not have it. Clients ask for a token for the target alone, so the
- * scope of the token does not decide here; the policy and the restriction of the credential do.
+ * Returns the repository from which a blob can be mounted, if the caller may pull it. Otherwise the caller
+ * has to upload the blob, as if the repository did not have it. Clients ask for a token for the target alone,
+ * so the scope of the token does not decide here; the policy and the restriction of the credential do.
  */
 function readableSource(
   { authentication, address, target: { route } }: Write,

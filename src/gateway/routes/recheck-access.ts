@@ -16,9 +16,9 @@ export interface RecheckAccessOptions {
 }
 
 /**
- * Checks again and again whether a request may go on whose body takes long. Its token counts as long as it was
- * valid when the headers came, because clients get another one only between two requests. The policy and the
- * credential behind the token must hold at every moment.
+ * Checks again and again whether a request may go on whose body takes long. Its token counts as long as it
+ * was valid when the headers came, because clients get another one only between two requests. The policy and
+ * the credential behind the token must hold at every moment.
  */
 export function recheckAccess(
   request: IncomingMessage,

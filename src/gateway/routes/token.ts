@@ -136,8 +136,8 @@ function offlineClient(parameters: URLSearchParams): string | null {
 }
 
 /**
- * Sends no `issued_at`, because clients compare it with their own clocks. The answer bypasses Koa's body, as that of a
- * pull does: Koa would determine its type and its length again.
+ * Sends no `issued_at`, because clients compare it with their own clocks. The answer bypasses Koa's body, as
+ * that of a pull does: Koa would determine its type and its length again.
  */
 function sendToken(response: ServerResponse, { token, expiresIn, scope, refreshToken }: ClientToken): void {
   const body = JSON.stringify({

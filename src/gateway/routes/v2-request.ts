@@ -66,7 +66,9 @@ export interface V2State {
   route: Exclude<Route, UploadRoute | { kind: 'mirrored-upload' }>;
   /** Added by `parseRoute` for a request that writes to a hosted repository. */
   target?: WriteTarget | undefined;
-  /** Added by `parseRoute`: true for a request that would write to a mirrored repository. It has no `route`. */
+  /**
+   * Added by `parseRoute`: true for a request that would write to a mirrored repository. It has no `route`.
+   */
   isMirroredWrite?: boolean;
   /** Added by `authenticate`. */
   authentication: Authentication;

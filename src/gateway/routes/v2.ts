@@ -84,7 +84,10 @@ function writesToMirrored(route: Route, method = ''): boolean {
   return route.kind === 'mirrored-upload' || ('repository' in route && !isHosted(route.repository));
 }
 
-/** Says that nobody pushes to a mirrored repository, and where the caller may push. Nothing is looked up for it. */
+/**
+ * Says that nobody pushes to a mirrored repository, and where the caller may push. Nothing is looked up for
+ * it.
+ */
 function refuseMirroredWrite({ pushableNamespaces }: V2Dependencies): V2Step {
   return (context, next) => {
     const { req, res, state } = context;
@@ -128,7 +131,9 @@ function limitInFlight({ subjects }: V2Dependencies): V2Step {
   };
 }
 
-/** Answers the requests that are about no repository. Every other request is a pull, and becomes `state.pull`. */
+/**
+ * Answers the requests that are about no repository. Every other request is a pull, and becomes `state.pull`.
+ */
 function answerPingOrCatalog(dependencies: V2Dependencies): V2Step {
   return (context, next) => {
     const { req: request, res, state } = context;

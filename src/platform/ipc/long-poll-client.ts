@@ -89,8 +89,8 @@ const RETRY_AFTER = 300;
 
 /**
  * Subscribes to a value of another role by long polling: one request always waits there for a change, so that
- * the change is known here at once. While the role cannot be asked, its last value is used. If that
- * role is auth, no token is issued meanwhile either, so the last value is used until the tokens have expired at most.
+ * the change is known here at once. While the role cannot be asked, its last value is used. If that role is
+ * auth, no token is issued meanwhile either, so the last value is used until the tokens have expired at most.
  *
  * @throws PeerUnreachable if the role does not answer the first time, and there is no `first`
  */

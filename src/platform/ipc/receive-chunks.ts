@@ -10,8 +10,8 @@ export interface ReceivedChunks extends Disposable {
 }
 
 /**
- * Gives each chunk of a body to `take`. The body emits its events as for other readers, except `data`. When this is
- * disposed before the end, the body is paused, and whoever resumes it gets the rest.
+ * Gives each chunk of a body to `take`. The body emits its events as for other readers, except `data`. When
+ * this is disposed before the end, the body is paused, and whoever resumes it gets the rest.
  */
 export function receiveChunks(body: Readable, take: ChunkTaker): ReceivedChunks {
   return body instanceof IncomingMessage ? new MessageChunks(body, take) : new StreamChunks(body, take);
@@ -39,14 +39,16 @@ class StreamChunks implements ReceivedChunks {
 }
 
 /**
- * Takes the chunks of a message where Node's parser gives them to the stream, by `push`. For each chunk the stream
- * would plan to ask for another one. A push over TLS has eighty thousand chunks for each GiB, and those plans cost
- * more than the decryption.
+ * Takes the chunks of a message where Node's parser gives them to the stream, by `push`. For each chunk the
+ * stream would plan to ask for another one. A push over TLS has eighty thousand chunks for each GiB, and
+ * those plans cost more than the decryption.
  */
 class MessageChunks implements ReceivedChunks {
   readonly #message: IncomingMessage;
   readonly #take: ChunkTaker;
-  /** These came after `take` returned false, because one read of TLS yields several chunks; null is the end. */
+  /**
+   * These came after `take` returned false, because one read of TLS yields several chunks; null is the end.
+   */
   readonly #waiting: (Buffer | null)[] = [];
   #isPaused = false;
 

@@ -4,14 +4,14 @@ import { releaseBuffer } from '../release-buffer.ts';
 import { type ReceivedChunks, receiveChunks } from './receive-chunks.ts';
 
 /**
- * The bytes of one write. TLS yields chunks of at most 16 KiB, and each chunk would become four writes here, and an
- * event of its own on the other side. A whole piece fits into the buffer of a unix socket.
+ * The bytes of one write. TLS yields chunks of at most 16 KiB, and each chunk would become four writes here,
+ * and an event of its own on the other side. A whole piece fits into the buffer of a unix socket.
  */
 const PIECE = 128 * 1024;
 
 /**
- * The bytes of a piece before and after its content: the line with its length in eight hexadecimal digits, and the
- * end of the chunk (RFC 9112 §7.1).
+ * The bytes of a piece before and after its content: the line with its length in eight hexadecimal digits,
+ * and the end of the chunk (RFC 9112 §7.1).
  */
 const HEAD = 10;
 const TAIL = 2;
@@ -19,12 +19,15 @@ const TAIL = 2;
 /** The pieces of one body that are in memory: one is filled while the other is sent. */
 const PIECES = 2;
 
-/** The milliseconds after which the received bytes are sent, because a slow client may send no more for a while. */
+/**
+ * The milliseconds after which the received bytes are sent, because a slow client may send no more for a
+ * while.
+ */
 const LINGER = 10;
 
 /**
- * Sends a body as the body of a request, at the pace of the other side, in few large pieces. Ends the request after
- * the last one. A body that breaks off leaves the request without an end.
+ * Sends a body as the body of a request, at the pace of the other side, in few large pieces. Ends the request
+ * after the last one. A body that breaks off leaves the request without an end.
  */
 export function sendBody(body: Readable, sent: ClientRequest): Disposable {
   return new BodySender(body, sent);
@@ -83,8 +86,8 @@ class BodySender implements Disposable {
   };
 
   /**
-   * Writes a piece to the connection itself when everything before it is there. The request would make four writes
-   * of each piece.
+   * Writes a piece to the connection itself when everything before it is there. The request would make four
+   * writes of each piece.
    */
   #write(piece: Buffer, length: number, written: () => void): void {
     const content = piece.subarray(HEAD, HEAD + length);

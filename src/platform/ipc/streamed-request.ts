@@ -57,7 +57,8 @@ export async function sendStreamedOver(
     const [response] = (await once(sent, 'response')) as [IncomingMessage];
     // A failure from now on is one of the response.
     sent.on('error', () => {});
-    // Node leaves a connection open that belongs to no agent, until the other side closes it some seconds later.
+    // Node leaves a connection open that belongs to no agent, until the other side closes it some seconds
+    // later.
     response.once('close', () => connection.destroy());
     return response;
   } catch (error) {

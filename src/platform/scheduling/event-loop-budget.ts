@@ -19,8 +19,8 @@ const turns: BudgetedCaller[] = [];
 /**
  * Runs a short task, such as a write to a connection, of which hundreds may come at the same time and would
  * together be one long turn of the event loop. The task runs at once while this turn has time left, and
- * otherwise in one of the next turns. Callers take turns, so one caller with hundreds of tasks delays another one
- * by one task. The tasks of one caller run in the order of the calls.
+ * otherwise in one of the next turns. Callers take turns, so one caller with hundreds of tasks delays another
+ * one by one task. The tasks of one caller run in the order of the calls.
  */
 export function withinLoopBudget<T>(task: () => Promise<T>, callerOf: () => string): Promise<T> {
   if (turns.length === 0 && isYoung()) return task();

@@ -13,8 +13,8 @@ export interface QueueOptions<T = unknown> {
   /** The longest wait in milliseconds. */
   readonly deadline: number;
   /**
-   * The milliseconds for which the place of the caller stays occupied after this result. It costs no other caller anything, and
-   * bounds how often one caller gets such a result.
+   * The milliseconds for which the place of the caller stays occupied after this result. It costs no other
+   * caller anything, and bounds how often one caller gets such a result.
    */
   readonly restAfter?: ((result: T) => number) | undefined;
   /** Aborted when nobody wants the task any more. The task is then not begun. */

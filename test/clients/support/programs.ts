@@ -8,8 +8,8 @@ interface Tool {
   readonly version: string;
   readonly module: string;
   /**
-   * The directories of its main packages within the module; empty for the module's own. The last part of each package is the
-   * name of a program.
+   * The directories of its main packages within the module; empty for the module's own. The last part of each
+   * package is the name of a program.
    */
   readonly packages: readonly string[];
   /** The time limit for the build. */

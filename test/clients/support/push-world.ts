@@ -143,7 +143,9 @@ export function testRefusals(
   });
 }
 
-/** Returns the digest of a tag as somebody with the right to pull it gets it, and reads all of its content. */
+/**
+ * Returns the digest of a tag as somebody with the right to pull it gets it, and reads all of its content.
+ */
 export async function pulledDigest({ dev }: People, image: string): Promise<string> {
   await dev.mustRun(`crane pull --format oci ${MIRROR}/${image} "$HOME/${image}"`);
   return (await dev.mustRun(`crane digest ${MIRROR}/${image}`)).trim();

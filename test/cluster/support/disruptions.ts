@@ -1,4 +1,7 @@
-/** What befalls nodes, the database and the object store in a test: each disruption resolves to a function that ends it. */
+/**
+ * What befalls nodes, the database and the object store in a test: each disruption resolves to a function
+ * that ends it.
+ */
 import type { Random } from '../../crash/support/random.ts';
 import type { ObjectServer } from './object-servers.ts';
 import type { TestNodes } from './test-nodes.ts';

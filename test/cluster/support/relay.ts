@@ -5,7 +5,9 @@ import { type AddressInfo, connect, createServer, type Server, type Socket } fro
 /** A connection that has sent so many bytes sends content, and no mere question. */
 const CONTENT = 64 * 1024;
 
-/** What is held: content that the nodes send, from so many bytes on, or the answers to what they have sent. */
+/**
+ * What is held: content that the nodes send, from so many bytes on, or the answers to what they have sent.
+ */
 export type Held = { readonly contentFrom: number } | 'answers';
 
 type Gate = PromiseWithResolvers<void>;

@@ -1,6 +1,7 @@
 /**
- * A network segment on which each node has a network namespace and an address of its own, and each server that the
- * nodes use has an address too. A node can be cut from one of them: what it sends there is lost without a word.
+ * A network segment on which each node has a network namespace and an address of its own, and each server
+ * that the nodes use has an address too. A node can be cut from one of them: what it sends there is lost
+ * without a word.
  */
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';

@@ -35,7 +35,9 @@ export class TestNodes implements AsyncDisposable {
   /** The URL of the database. */
   readonly database: string;
 
-  /** Starts three nodes, each in its own place if there is a segment. The first one makes the policy of all. */
+  /**
+   * Starts three nodes, each in its own place if there is a segment. The first one makes the policy of all.
+   */
   static async start(
     environment: Readonly<Record<string, string>> = {},
     policy: string = POLICY,

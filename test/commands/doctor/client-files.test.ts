@@ -1,4 +1,6 @@
-/** What doctor says of files as people have them; test/e2e/client-files.e2e.ts asks the programs themselves. */
+/**
+ * What doctor says of files as people have them; test/e2e/client-files.e2e.ts asks the programs themselves.
+ */
 import assert from 'node:assert/strict';
 import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';

@@ -29,8 +29,8 @@ export async function run(
 }
 
 /**
- * Runs a command line in this process, where it costs a tenth of what a process of its own does. It shows what a verb prints and
- * the exit code that it asks for. It cannot run `start`, which changes the process.
+ * Runs a command line in this process, where it costs a tenth of what a process of its own does. It shows
+ * what a verb prints and the exit code that it asks for. It cannot run `start`, which changes the process.
  */
 export function runVerb(
   args: readonly string[],

@@ -113,7 +113,10 @@ test('what was fetched ahead is served with the upstream gone; a second call pul
   await assertServed('acme/multi', 'latest', multi);
 });
 
-/** How docker 29.1 and later, and cosign, are answered about what refers to a manifest: by the endpoint, then by a tag. */
+/**
+ * How docker 29.1 and later, and cosign, are answered about what refers to a manifest: by the endpoint, then
+ * by a tag.
+ */
 async function referrersOf({ digest }: TestImage, grant: string, suffix = ''): ReturnType<TestCore['ask']> {
   const listed = await core.ask(`acme/app/referrers/${digest}`, { grant });
   return listed.status === 404 || suffix !== ''
@@ -205,7 +208,8 @@ test('a part of the quota is left to everybody else, and calling again goes on',
   const images = names.map((name) => `acme/${name}:1`);
   const first = await warmed(images);
   assert.equal(first.code, 1);
-  // The stand-in says what was left before the request that it answers; a tenth and at least 10 of 100 are kept.
+  // The stand-in says what was left before the request that it answers; a tenth and at least 10 of 100 are
+  // kept.
   assert.ok([9, 10].includes(hub.remaining), String(hub.remaining));
   assert.equal(first.statuses.h, 'cached');
   const left = names.length - 1 - (14 - hub.remaining);

@@ -95,7 +95,9 @@ function begin(target: string, caller: string): ClientRequest {
   return sent.end();
 }
 
-/** The targets of as many layers that the upstream begins to send and does not go on with until `gate` opens. */
+/**
+ * The targets of as many layers that the upstream begins to send and does not go on with until `gate` opens.
+ */
 function pushLayers(name: string, count: number): string[] {
   return Array.from({ length: count }, (_, at) => {
     const image = imageOf({ layers: [randomBytes(1000)] });

@@ -29,7 +29,10 @@ interface Lookups {
   readonly stats: number;
 }
 
-/** Node itself reports both: each statement of SQLite, and each `stat` of `node:fs/promises`, which is an FSREQPROMISE. */
+/**
+ * Node itself reports both: each statement of SQLite, and each `stat` of `node:fs/promises`, which is an
+ * FSREQPROMISE.
+ */
 async function lookupsOf(task: () => Promise<unknown>): Promise<Lookups> {
   let [statements, stats] = [0, 0];
   const count = () => statements++;

@@ -1,4 +1,7 @@
-/** Tests that lists of tags can be read in pages of any length, whatever the upstream allows, and when it does not answer. */
+/**
+ * Tests that lists of tags can be read in pages of any length, whatever the upstream allows, and when it does
+ * not answer.
+ */
 import assert from 'node:assert/strict';
 import { afterEach, beforeEach, test } from 'node:test';
 import { DOCKER_HUB } from '../../../src/registry/repository.ts';

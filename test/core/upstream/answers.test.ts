@@ -1,6 +1,6 @@
 /**
- * Tests that the core reads the answers of registries, proxies and CDNs as clients do, and believes a "no" only in a registry's
- * own words.
+ * Tests that the core reads the answers of registries, proxies and CDNs as clients do, and believes a "no"
+ * only in a registry's own words.
  */
 import assert from 'node:assert/strict';
 import { afterEach, beforeEach, test } from 'node:test';

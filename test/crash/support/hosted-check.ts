@@ -13,8 +13,8 @@ export interface HostedCheckOptions {
 }
 
 /**
- * Compares what the core serves after a crash with what it may serve, counts what is lost and what is corrupt,
- * and returns what was found.
+ * Compares what the core serves after a crash with what it may serve, counts what is lost and what is
+ * corrupt, and returns what was found.
  */
 export async function checkHosted(
   options: HostedCheckOptions,

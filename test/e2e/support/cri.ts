@@ -87,7 +87,9 @@ async function pullImage(socket: string, image: string, login?: CriLogin): Promi
   }
 }
 
-/** Encodes a field of a protobuf message: its number and type, the length in groups of 7 bits, and the bytes. */
+/**
+ * Encodes a field of a protobuf message: its number and type, the length in groups of 7 bits, and the bytes.
+ */
 function field(number: number, bytes: Buffer): Buffer {
   const length: number[] = [];
   for (let rest = bytes.length; ; rest >>= 7) {

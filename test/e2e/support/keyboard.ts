@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict';
 import type { Page } from 'playwright-core';
 
-/** What a screen reader calls the element with the focus, and how its outline looks. They run in the browser. */
+/**
+ * What a screen reader calls the element with the focus, and how its outline looks. They run in the browser.
+ */
 const FOCUSED = `(() => {
   const element = document.activeElement;
   const label = element.id ? document.querySelector('label[for="' + element.id + '"]') : null;

@@ -26,7 +26,10 @@ export interface Machine {
   readonly env: Readonly<Record<string, string>>;
 }
 
-/** Makes a machine in an empty directory that trusts the mirror. `docker` is the directory of a running dockerd. */
+/**
+ * Makes a machine in an empty directory that trusts the mirror. `docker` is the directory of a running
+ * dockerd.
+ */
 export async function makeMachine(
   home: string,
   { hubgate }: Pick<Owner, 'hubgate'>,

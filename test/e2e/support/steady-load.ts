@@ -33,7 +33,10 @@ export interface LoadOptions {
 /** In milliseconds. Docker waits this long for an answer to a ping. */
 const DEADLINE = 15_000;
 const TICK = 5;
-/** The most requests that wait for an answer. Without a bound, a machine that is too busy would only ever fall behind. */
+/**
+ * The most requests that wait for an answer. Without a bound, a machine that is too busy would only ever fall
+ * behind.
+ */
 const MOST_UNDER_WAY = 100;
 
 /**

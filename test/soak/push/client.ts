@@ -43,7 +43,10 @@ export class PushClient {
     this.#agent = new Agent({ ca: options.ca, keepAlive: true });
   }
 
-  /** Resolves to undefined if the registry has not answered, or only that it cannot: the outcome is unknown then. */
+  /**
+   * Resolves to undefined if the registry has not answered, or only that it cannot: the outcome is unknown
+   * then.
+   */
   async send(
     repository: string,
     method: string,

@@ -27,7 +27,9 @@ interface Expected {
   readonly differences: readonly string[];
 }
 
-/** Judges what is left when nobody pushes any more: all that is tagged, nothing else, and counts that agree. */
+/**
+ * Judges what is left when nobody pushes any more: all that is tagged, nothing else, and counts that agree.
+ */
 export async function judgeEnd(options: EndOptions): Promise<void> {
   const { findings, adminPort, hubgate } = options;
   await waitFor(() => isReady(adminPort));

@@ -40,7 +40,10 @@ export class PushOracle {
     return known(this.#tags, `${repository} ${tag}`, () => new Register<TagValue>(null));
   }
 
-  /** Is a blob or a manifest in the repository? The collection may remove it, which the register does not know. */
+  /**
+   * Is a blob or a manifest in the repository? The collection may remove it, which the register does not
+   * know.
+   */
   content(repository: string, digest: string): Register<boolean> {
     return known(this.#content, `${repository} ${digest}`, () => new Register<boolean>(false));
   }

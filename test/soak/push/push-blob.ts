@@ -17,7 +17,9 @@ export interface Push extends PushSurroundings {
   readonly random: Random;
 }
 
-/** Makes a repository have a blob, as clients do. Resolves to how long it is there; undefined if that failed. */
+/**
+ * Makes a repository have a blob, as clients do. Resolves to how long it is there; undefined if that failed.
+ */
 export async function ensureBlob(push: Push, blob: Blob): Promise<Lease | undefined> {
   const { random } = push;
   if (random.chance(LOOKED_FOR)) {

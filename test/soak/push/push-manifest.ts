@@ -36,7 +36,9 @@ async function ensureChild(push: Push, child: Blob | Manifest): Promise<Lease | 
   return putManifest(push, child, leases);
 }
 
-/** Puts a manifest under its tag, or its digest, and judges the answer. Resolves to its lease if it is there. */
+/**
+ * Puts a manifest under its tag, or its digest, and judges the answer. Resolves to its lease if it is there.
+ */
 export async function putManifest(
   push: Push,
   manifest: Manifest,

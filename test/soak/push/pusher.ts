@@ -36,7 +36,9 @@ export async function pushUntil(options: PusherOptions): Promise<void> {
   }
 }
 
-/** The first tags of a repository are taken more often than the last ones, which so mean the same for long. */
+/**
+ * The first tags of a repository are taken more often than the last ones, which so mean the same for long.
+ */
 export function pickTag({ tags }: RepositoryRules, random: Random): string {
   return tags[Math.floor(tags.length * random.next() ** 1.7)] ?? '';
 }

@@ -1,6 +1,6 @@
 /**
- * The times of the collection in the soak, in milliseconds. They are days in the product. They are long enough for a
- * push on a busy machine, and short enough for many collections.
+ * The times of the collection in the soak, in milliseconds. They are days in the product. They are long
+ * enough for a push on a busy machine, and short enough for many collections.
  */
 export const LEASE = 20_000;
 export const UNDO = 20_000;

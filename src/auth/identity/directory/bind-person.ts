@@ -17,8 +17,9 @@ export interface BindOptions {
 export type BoundPerson = { readonly person: StoredPerson } | { readonly refused: string };
 
 /**
- * Binds the name of somebody who has just logged in at a directory. The name belongs to the first account that uses
- * it. Somebody whom the directory has renamed keeps everything under the new name, if nobody else has it.
+ * Binds the name of somebody who has just logged in at a directory. The name belongs to the first account
+ * that uses it. Somebody whom the directory has renamed keeps everything under the new name, if nobody else
+ * has it.
  */
 export async function bindPerson(said: DirectoryPerson, options: BindOptions): Promise<BoundPerson> {
   const { state, login, refresh, now } = options;
@@ -35,7 +36,10 @@ export async function bindPerson(said: DirectoryPerson, options: BindOptions): P
   return isBound ? { person } : { refused: takenText(name, login) };
 }
 
-/** Somebody who logs in for the first time gets a name that nobody has, or that an operator has linked to them. */
+/**
+ * Somebody who logs in for the first time gets a name that nobody has, or that an operator has linked to
+ * them.
+ */
 async function bindNew(
   person: StoredPerson,
   other: StoredPerson | undefined,

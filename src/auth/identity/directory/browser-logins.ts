@@ -26,8 +26,8 @@ export interface BrowserLogins {
   /** The names of the logins that have a page of their own. */
   readonly names: readonly string[];
   /**
-   * Returns where the browser goes, and the text that it keeps until it comes back. Resolves to undefined if there is
-   * no such login, or if `returnTo` leads away from the account page.
+   * Returns where the browser goes, and the text that it keeps until it comes back. Resolves to undefined if
+   * there is no such login, or if `returnTo` leads away from the account page.
    * @throws DirectoryUnavailable
    */
   begin(
@@ -40,8 +40,8 @@ export interface BrowserLogins {
    */
   finish(login: string, query: string, state: string): Promise<FinishedLogin>;
   /**
-   * Ends the sessions of those who have logged out at the provider, and returns who that is. Resolves to undefined if
-   * the token does not count.
+   * Ends the sessions of those who have logged out at the provider, and returns who that is. Resolves to
+   * undefined if the token does not count.
    */
   logout(login: string, token: string): Promise<readonly LoggedOutPerson[] | undefined>;
 }
@@ -164,8 +164,8 @@ async function peopleOf(
 }
 
 /**
- * Ends the sessions of a person who has logged out, and confirms the person at once. Their tokens go on only if the
- * provider says yes.
+ * Ends the sessions of a person who has logged out, and confirms the person at once. Their tokens go on only
+ * if the provider says yes.
  */
 async function endLogin(
   person: StoredPerson,

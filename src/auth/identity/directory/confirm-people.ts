@@ -11,8 +11,8 @@ import type { OidcDirectory } from './oidc.ts';
 import { REFRESH_PURPOSE } from './sealed-text.ts';
 
 /**
- * Ends everything of a person whom the directory has refused. Their tokens are only suspended, because the directory
- * may confirm the person again.
+ * Ends everything of a person whom the directory has refused. Their tokens are only suspended, because the
+ * directory may confirm the person again.
  */
 export async function refusePerson(
   person: StoredPerson,
@@ -23,7 +23,9 @@ export async function refusePerson(
   log.info({ login: person.login, user: person.name }, 'the directory confirms a person no longer');
 }
 
-/** Ends the sessions of a person: all of them, or only those that may belong to one at the identity provider. */
+/**
+ * Ends the sessions of a person: all of them, or only those that may belong to one at the identity provider.
+ */
 export async function endSessionsOf(
   { name, login }: Pick<StoredPerson, 'name' | 'login'>,
   state: Pick<AuthState, 'sessions' | 'removeSession'>,
@@ -47,7 +49,8 @@ export async function confirmByLdap(
   const due = await peopleOf(login, options);
   const said = await directory.confirm(due.map(({ stableId }) => stableId));
   const active = due.filter(({ refusedAt }) => refusedAt === null);
-  // A directory that suddenly knows nobody has another base, or hides its entries. That is not a no to everybody.
+  // A directory that suddenly knows nobody has another base, or hides its entries. That is not a no to
+  // everybody.
   if (said.size === 0 && active.length >= CONFIRMATION.believedAlone)
     throw new DirectoryUnavailable('it finds none of the people whom it has confirmed before');
   const round = new ConfirmationRound(login.name, options);
@@ -60,8 +63,8 @@ export async function confirmByLdap(
 }
 
 /**
- * Confirms all people of an identity provider who have a refresh token, a few at a time. It begins with those who have
- * waited longest: a provider that limits requests may answer only some of them in each round.
+ * Confirms all people of an identity provider who have a refresh token, a few at a time. It begins with those
+ * who have waited longest: a provider that limits requests may answer only some of them in each round.
  * @throws DirectoryUnavailable if the provider does not answer several times in a row
  */
 export async function confirmByOidc(
@@ -110,8 +113,8 @@ async function confirmIfDue(
 }
 
 /**
- * Runs a task about a person while nobody else asks about that person. Resolves to false if somebody does. A person
- * who has not logged in yet, or is gone, needs no task.
+ * Runs a task about a person while nobody else asks about that person. Resolves to false if somebody does. A
+ * person who has not logged in yet, or is gone, needs no task.
  */
 export async function claimed(
   name: string,
@@ -134,8 +137,8 @@ export async function claimed(
 }
 
 /**
- * Confirms one person of an identity provider by the refresh token. Without one, nobody can be confirmed, and nothing
- * happens.
+ * Confirms one person of an identity provider by the refresh token. Without one, nobody can be confirmed, and
+ * nothing happens.
  * @throws DirectoryUnavailable
  */
 export async function confirmOne(

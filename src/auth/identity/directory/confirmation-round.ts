@@ -51,8 +51,8 @@ export class ConfirmationRound {
   }
 
   /**
-   * Keeps a claim until what was said about that person is written. A new refresh token is not kept in memory for
-   * long: if this process ended, its owner would have to log in again.
+   * Keeps a claim until what was said about that person is written. A new refresh token is not kept in memory
+   * for long: if this process ended, its owner would have to log in again.
    */
   async hold(claimed: string): Promise<void> {
     this.#claimed.push(claimed);

@@ -13,8 +13,8 @@ export interface CountedPerson extends StoredPerson {
 export type CountedPeople = ReadonlyMap<string, CountedPerson>;
 
 /**
- * Returns the people whose directory is configured and has not said no. Somebody who shares the name with an entry
- * of the users file counts only if an operator has linked them, and if that entry is not disabled.
+ * Returns the people whose directory is configured and has not said no. Somebody who shares the name with an
+ * entry of the users file counts only if an operator has linked them, and if that entry is not disabled.
  */
 export function countedPeople(
   people: readonly StoredPerson[],
@@ -42,7 +42,9 @@ export function ownerIdOf({ login, stableId }: Pick<StoredPerson, 'login' | 'sta
   return `${login}/${stableId}`;
 }
 
-/** Returns the id of the credential of somebody who has logged in at a directory. It is the same each time. */
+/**
+ * Returns the id of the credential of somebody who has logged in at a directory. It is the same each time.
+ */
 export function personCredential(person: Pick<StoredPerson, 'login' | 'stableId'>): string {
   return `dp_${createHash('sha256').update(ownerIdOf(person)).digest('hex').slice(0, 16)}`;
 }

@@ -2,7 +2,10 @@ import type { Clock } from '../../../platform/clock.ts';
 import { DIRECTORY_BREAKER } from '../../limits.ts';
 import { DirectoryUnavailable } from './directory.ts';
 
-/** Keeps logins from waiting for a directory that has just failed several times. After a pause, one of them tries. */
+/**
+ * Keeps logins from waiting for a directory that has just failed several times. After a pause, one of them
+ * tries.
+ */
 export class DirectoryBreaker {
   readonly #clock: Clock;
   #failures = 0;

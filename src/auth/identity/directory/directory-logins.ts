@@ -71,7 +71,10 @@ export async function openDirectoryLogins(options: DirectoryLoginsOptions): Prom
   };
 }
 
-/** Returns the milliseconds until the next round. A directory that has not answered for everybody is asked sooner. */
+/**
+ * Returns the milliseconds until the next round. A directory that has not answered for everybody is asked
+ * sooner.
+ */
 export function pauseAfterRound(
   { confirm }: Pick<DirectoryLogin, 'confirm'>,
   hasAnsweredForAll: boolean,

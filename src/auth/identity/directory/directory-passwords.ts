@@ -25,8 +25,8 @@ type PasswordPlace = 'console' | 'everywhere';
 type Unknown = Exclude<DirectoryVerdict, { kind: 'right' | 'refused' }>;
 
 /**
- * The LDAP directories, and what keeps the time of an answer from telling who is in the users file: a wrong password
- * costs a hash and a question to the directories, whoever has the name.
+ * The LDAP directories, and what keeps the time of an answer from telling who is in the users file: a wrong
+ * password costs a hash and a question to the directories, whoever has the name.
  */
 export interface DirectoryPasswords {
   /** Judges the password of somebody who is not in the users file. */
@@ -68,7 +68,9 @@ export function createDirectoryPasswords(options: DirectoryPasswordsOptions): Di
     }
   };
 
-  /** Asks one directory after the other. The one that the name is bound to is the only one that can say yes. */
+  /**
+   * Asks one directory after the other. The one that the name is bound to is the only one that can say yes.
+   */
   const askAll = async (asked: readonly LdapEntry[], attempt: PasswordAttempt): Promise<Judged> => {
     let verdict: Judged = { kind: 'wrong' };
     for (const by of asked) {

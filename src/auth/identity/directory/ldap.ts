@@ -1,6 +1,6 @@
 /**
- * Asks a directory by LDAP (RFC 4511). Only this module knows the library. Each question has a connection of its own,
- * follows no referral, and is given up after some seconds.
+ * Asks a directory by LDAP (RFC 4511). Only this module knows the library. Each question has a connection of
+ * its own, follows no referral, and is given up after some seconds.
  */
 import { isIP } from 'node:net';
 import {
@@ -25,8 +25,8 @@ type Task<T> = (client: Client) => Promise<T>;
 
 export interface LdapDirectory {
   /**
-   * Resolves to the person if the password is right, and to undefined if it is wrong, or if nobody or more than one
-   * person has that name.
+   * Resolves to the person if the password is right, and to undefined if it is wrong, or if nobody or more
+   * than one person has that name.
    * @throws DirectoryUnavailable
    */
   authenticate(name: string, password: string): Promise<DirectoryPerson | undefined>;
@@ -177,8 +177,8 @@ async function isAccepted(client: Client, dn: string, password: string): Promise
     await client.bind(dn, password);
     return true;
   } catch (error) {
-    // Directories refuse a login with other codes too: a password that has ended, or a locked entry. None of them
-    // means that the directory is away.
+    // Directories refuse a login with other codes too: a password that has ended, or a locked entry. None of
+    // them means that the directory is away.
     if (error instanceof InvalidCredentialsError || isRefusal(error)) return false;
     throw error;
   }
@@ -258,8 +258,8 @@ function idFilter(stableId: string): EqualityFilter {
 }
 
 /**
- * Returns the name of a group: the first value of a DN (RFC 4514), such as `payments` of `cn=payments,ou=groups`. A
- * value that is not a DN is the name itself.
+ * Returns the name of a group: the first value of a DN (RFC 4514), such as `payments` of
+ * `cn=payments,ou=groups`. A value that is not a DN is the name itself.
  */
 function groupNameIn(text: string): string {
   const begin = text.indexOf('=');

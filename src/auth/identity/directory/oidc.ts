@@ -1,6 +1,6 @@
 /**
- * Asks an identity provider by OpenID Connect: the authorization code flow with PKCE, and refresh tokens. Only this
- * module and its way to the provider know the library.
+ * Asks an identity provider by OpenID Connect: the authorization code flow with PKCE, and refresh tokens.
+ * Only this module and its way to the provider know the library.
  */
 import * as client from 'openid-client';
 import type { OidcLogin } from '../../../config/login.ts';
@@ -27,8 +27,8 @@ export type RefreshAnswer =
   | { readonly kind: 'confirmed'; readonly person: DirectoryPerson }
   | { readonly kind: 'refused' }
   /**
-   * It accepts the token, and does not say who that is. The refresh token that it gives replaces the other one all the
-   * same. `fault` is present if it did not answer to the end.
+   * It accepts the token, and does not say who that is. The refresh token that it gives replaces the other
+   * one all the same. `fault` is present if it did not answer to the end.
    */
   | {
       readonly kind: 'unusable';
@@ -265,7 +265,9 @@ async function allClaims(
   return { ...(await client.fetchUserInfo(config, accessToken, sub)), ...idToken };
 }
 
-/** A claim that is missing, or not a list, means that somebody has no groups, and never that they have all. */
+/**
+ * A claim that is missing, or not a list, means that somebody has no groups, and never that they have all.
+ */
 function groupsIn(
   claims: Readonly<Record<string, unknown>>,
   { name: login, groups: way }: OidcLogin,

@@ -13,8 +13,8 @@ export interface ProviderFetch extends AsyncDisposable {
 }
 
 /**
- * Returns the way in which an identity provider is asked: through the configured proxy, for some seconds, and without
- * following a redirect. Connections are kept, because many people are confirmed at once.
+ * Returns the way in which an identity provider is asked: through the configured proxy, for some seconds, and
+ * without following a redirect. Connections are kept, because many people are confirmed at once.
  */
 export function openProviderFetch(egress: EgressOptions | undefined): ProviderFetch {
   const authorities = egress?.authorities;

@@ -86,8 +86,8 @@ function readJsonText(text: string): unknown {
 }
 
 /**
- * Returns what a PATCH makes of `active`, or `unchanged`. Returns undefined if nobody can tell. Entra ID writes
- * `{ path: "active", value: "False" }`, and Okta `{ value: { active: false } }`.
+ * Returns what a PATCH makes of `active`, or `unchanged`. Returns undefined if nobody can tell. Entra ID
+ * writes `{ path: "active", value: "False" }`, and Okta `{ value: { active: false } }`.
  */
 export function activeAfterPatch(message: JsonObject): boolean | 'unchanged' | undefined {
   if (!Array.isArray(message.Operations)) return undefined;

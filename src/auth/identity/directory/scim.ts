@@ -1,6 +1,6 @@
 /**
- * Lets an identity provider say by SCIM 2.0 that somebody has left. It knows the people who have logged in, and stores
- * nothing about others: a provider that adds somebody gets an id that contains the name.
+ * Lets an identity provider say by SCIM 2.0 that somebody has left. It knows the people who have logged in,
+ * and stores nothing about others: a provider that adds somebody gets an id that contains the name.
  */
 import { createHash, timingSafeEqual } from 'node:crypto';
 import { reasonOf } from '../../../platform/reason.ts';
@@ -158,7 +158,9 @@ async function answerUser(
   return { ...answered(200, shown(await again(addressed, login, options))), ...ended };
 }
 
-/** Ends everything of a person, and returns who that is. Somebody else may change the person at the same time. */
+/**
+ * Ends everything of a person, and returns who that is. Somebody else may change the person at the same time.
+ */
 async function deactivate(
   { id }: Addressed,
   login: string,

@@ -20,8 +20,8 @@ const NONCE_LENGTH = 12;
 const TAG_LENGTH = 16;
 
 /**
- * Reads the key, or makes one. Only its owner can read it. In a cluster, `share` returns the key of all nodes; what was
- * sealed with the own one before can still be opened.
+ * Reads the key, or makes one. Only its owner can read it. In a cluster, `share` returns the key of all
+ * nodes; what was sealed with the own one before can still be opened.
  */
 export async function openTextSeal(
   file: string,

@@ -14,8 +14,8 @@ const TAKE = `INSERT INTO hubgate.confirmation AS c (person, node, until)
   ON CONFLICT (person) DO UPDATE SET node = excluded.node, until = excluded.until WHERE c.until < now()`;
 
 /**
- * Any node can finish a login that began at another one, and confirm everybody; and no two nodes ask about the same
- * person at the same time.
+ * Any node can finish a login that began at another one, and confirm everybody; and no two nodes ask about
+ * the same person at the same time.
  */
 export function shareDirectoryLogins(database: PostgresQueries, node: string): SharedDirectoryLogins {
   return {

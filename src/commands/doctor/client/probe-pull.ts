@@ -36,7 +36,10 @@ const DAY = 24 * 60 * 60 * 1000;
 /** A certificate that ends within this time is reported. */
 const ENDS_SOON = 14 * DAY;
 
-/** Probes a pull through the mirror on a route. No secret is presented to a peer that this host does not trust. */
+/**
+ * Probes a pull through the mirror on a route. No secret is presented to a peer that this host does not
+ * trust.
+ */
 export async function probePull(route: PullRoute, options: ProbePullOptions): Promise<ProbePull> {
   const stop = (at: ProbeStep, finding: Finding): ProbePull => ({ route, stopped: { at, finding } });
   const untrusted = route.isUnverified === true ? undefined : await whyUntrusted(route, options.mirror);

@@ -89,7 +89,9 @@ async function lookAtDatabase({ cluster, clock }: ExaminedNode): Promise<Looked>
   }
 }
 
-/** Judges how far this machine is ahead of the database. Its clock was read before and after the database's. */
+/**
+ * Judges how far this machine is ahead of the database. Its clock was read before and after the database's.
+ */
 function judgeClock(before: number, after: number): Finding[] {
   const ahead = before > 0 ? before : Math.min(after, 0);
   if (Math.abs(ahead) <= CLOCKS) return [];

@@ -8,7 +8,10 @@ import type { ExaminedServer } from './server.ts';
 /** The permission bits that a file must not have. */
 type Modes = readonly (readonly [file: string, forbidden: number])[];
 
-/** A start refuses secrets with these bits, too. The group that the roles may share may read, and write only to sockets. */
+/**
+ * A start refuses secrets with these bits, too. The group that the roles may share may read, and write only
+ * to sockets.
+ */
 const SHARED = 0o027;
 const SOCKET = 0o007;
 

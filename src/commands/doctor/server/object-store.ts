@@ -12,7 +12,9 @@ import type { EgressOptions } from '../../../platform/egress/proxy-rules.ts';
 import { createLogger } from '../../../platform/log.ts';
 import { type Finding, type Looked, wrong } from '../checks.ts';
 
-/** The milliseconds for each request, and those by which the clocks may differ: a store refuses 15 minutes. */
+/**
+ * The milliseconds for each request, and those by which the clocks may differ: a store refuses 15 minutes.
+ */
 const DEADLINE = 10_000;
 const CLOCKS = 5 * 60_000;
 

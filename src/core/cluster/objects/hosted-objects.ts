@@ -1,7 +1,7 @@
 /**
- * The blobs of hosted repositories in the object store of the cluster, which has the truth. An upload is put there
- * before a row names it, under a key that nobody else ever uses, so a row never lacks its object. The cache of the
- * node has copies, which may be evicted at any time.
+ * The blobs of hosted repositories in the object store of the cluster, which has the truth. An upload is put
+ * there before a row names it, under a key that nobody else ever uses, so a row never lacks its object. The
+ * cache of the node has copies, which may be evicted at any time.
  */
 import { createReadStream } from 'node:fs';
 import type { Readable } from 'node:stream';
@@ -117,7 +117,9 @@ export class HostedObjects implements HostedContent {
     };
   }
 
-  /** The next pull on this node then needs no download. A disk that has no room for it is no reason to refuse. */
+  /**
+   * The next pull on this node then needs no download. A disk that has no room for it is no reason to refuse.
+   */
   async #keepCopy({ id, handle, digest }: CompleteUpload): Promise<void> {
     const { cache, files, log } = this.#options;
     try {

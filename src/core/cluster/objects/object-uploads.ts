@@ -1,6 +1,6 @@
 /**
- * Puts the content that this node has downloaded into the object store. A row in the database is made when its
- * object is there, and only by the node that has the lease.
+ * Puts the content that this node has downloaded into the object store. A row in the database is made when
+ * its object is there, and only by the node that has the lease.
  */
 import type { Leases } from '../../../cluster/leases.ts';
 import { objectKey } from '../../../cluster/objects/object-key.ts';
