@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
+import { lintComments } from '../../tools/prose/lint-comments.ts';
 import { lintProse } from '../../tools/prose/lint-text.ts';
 
 const LONG = `Hubgate ${'does one thing after another, and then '.repeat(6)}ends.`;
@@ -24,4 +26,20 @@ test('the prose linter finds long sentences, doubled words and words that the gl
     if (expected === undefined) assert.deepEqual(found, [], text);
     else assert.match(found.join('\n'), expected, text);
   }
+});
+
+test('the prose linter finds lines of comments that are wider than the code may be', () => {
+  const wide = 'wide '.repeat(25);
+  const text = [
+    '/** Narrow. */',
+    `/** ${wide}*/`,
+    ` * ${wide}`,
+    `  // ${wide}`,
+    `call('${wide}'); // code`,
+  ].join('\n');
+  const lines = lintComments(text).map((one) => one.slice(0, one.indexOf(':')));
+  assert.deepEqual(lines, ['2', '3', '4']);
+  const { formatter } = JSON.parse(readFileSync('biome.json', 'utf8'));
+  assert.deepEqual(lintComments(` * ${'x'.repeat(formatter.lineWidth - 3)}`), []);
+  assert.equal(lintComments(` * ${'x'.repeat(formatter.lineWidth - 2)}`).length, 1);
 });
