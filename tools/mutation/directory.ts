@@ -141,6 +141,20 @@ export const directoryMutants: readonly Mutant[] = [
     tests: ['test/auth/directory/people.test.ts'],
   },
   {
+    defence: 'a link holds for the name that an operator linked, and for no later one',
+    file: 'src/auth/identity/directory/bind-person.ts',
+    find: 'before?.name === name ? before.linkedAt : null',
+    replace: 'before?.linkedAt ?? null',
+    tests: ['test/auth/directory/people.test.ts'],
+  },
+  {
+    defence: 'who is refused while the provider is asked stays refused',
+    file: 'src/auth/identity/directory/confirmation-round.ts',
+    find: 'updatePerson(person.name, named, person.refusedAt)',
+    replace: 'updatePerson(person.name, named)',
+    tests: ['test/auth/directory/oidc-confirmation.test.ts'],
+  },
+  {
     defence: 'a directory that finds nobody at once is not believed',
     file: 'src/auth/identity/directory/confirm-people.ts',
     find: 'said.size === 0 && active.length >= CONFIRMATION.believedAlone',

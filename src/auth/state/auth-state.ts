@@ -127,9 +127,10 @@ export interface AuthState extends AsyncDisposable {
   putPerson(person: StoredPerson): Promise<void>;
   /**
    * Replaces the record of the person who had `name`, and whose login is the same. Resolves to false if the
-   * name is bound to another id by now. Rejects if the new name is bound to somebody else.
+   * name is bound to another id by now. Rejects if the new name is bound to somebody else. With
+   * `refusedBefore` it also resolves to false if that is not the `refusedAt` of the person any more.
    */
-  updatePerson(name: string, person: StoredPerson): Promise<boolean>;
+  updatePerson(name: string, person: StoredPerson, refusedBefore?: number | null): Promise<boolean>;
   /** Records that a directory has confirmed these people and that nothing else about them changed. */
   confirmPeople(login: string, people: readonly ConfirmedPerson[], at: number): Promise<void>;
   removePerson(name: string): Promise<boolean>;

@@ -241,12 +241,13 @@ class PostgresState implements AuthState {
     );
   }
 
-  updatePerson(before: string, person: StoredPerson): Promise<boolean> {
+  updatePerson(before: string, person: StoredPerson, refusedBefore?: number | null): Promise<boolean> {
     return this.#change(
       `UPDATE hubgate.person SET name = $1, stable_id = $2, group_names = $3, confirmed_at = $4, refused_at = $5,
         refresh = $6, sid = $7, linked_at = $8
-        WHERE login = $9 AND name = $10 AND coalesce(stable_id, $2) IS NOT DISTINCT FROM $2`,
-      [...valuesOf(person), before],
+        WHERE login = $9 AND name = $10 AND coalesce(stable_id, $2) IS NOT DISTINCT FROM $2
+        AND ($11::boolean OR refused_at IS NOT DISTINCT FROM $12::bigint)`,
+      [...valuesOf(person), before, refusedBefore === undefined, refusedBefore ?? null],
     );
   }
 

@@ -256,13 +256,14 @@ class SqliteState implements AuthState {
     );
   }
 
-  async updatePerson(before: string, person: StoredPerson): Promise<boolean> {
+  async updatePerson(before: string, person: StoredPerson, refusedBefore?: number | null): Promise<boolean> {
     const { name, login, stableId, groups, confirmedAt, refusedAt, refresh, sid, linkedAt } = person;
     return this.#change(
       `UPDATE person SET name = ?, stable_id = ?, group_names = ?, confirmed_at = ?, refused_at = ?, refresh = ?,
-        sid = ?, linked_at = ? WHERE name = ? AND login = ? AND ifnull(stable_id, ?) IS ?`,
+        sid = ?, linked_at = ? WHERE name = ? AND login = ? AND ifnull(stable_id, ?) IS ?
+        AND (? = 0 OR refused_at IS ?)`,
       ...[name, stableId, JSON.stringify(groups), confirmedAt, refusedAt, refresh, sid, linkedAt],
-      ...[before, login, stableId, stableId],
+      ...[before, login, stableId, stableId, refusedBefore === undefined ? 0 : 1, refusedBefore ?? null],
     );
   }
 

@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { text } from 'node:stream/consumers';
 import { afterEach, beforeEach, test } from 'node:test';
-import { confirmByOidc } from '../../../src/auth/identity/directory/confirm-people.ts';
+import { confirmByOidc, refusePerson } from '../../../src/auth/identity/directory/confirm-people.ts';
 import { localClaims } from '../../../src/auth/identity/directory/confirmation-claims.ts';
 import type { ConfirmPeopleOptions } from '../../../src/auth/identity/directory/confirmation-round.ts';
 import { DirectoryUnavailable } from '../../../src/auth/identity/directory/directory.ts';
@@ -129,6 +129,26 @@ test('somebody about whom the provider answers late does not keep the others wai
   });
   await confirm();
   assert.equal(await confirmed(), PEOPLE);
+});
+
+test('who is refused while the provider is asked stays refused, even if it then names other groups', async () => {
+  const before = await state.person('p00');
+  assert.ok(before);
+  await state.updatePerson('p00', { ...before, groups: ['of before'] });
+  const { confirm } = await startProvider((name, response) => {
+    if (name !== 'p00') return false;
+    // The provider decided about this refresh token a moment before it reported that the person has left.
+    void refusePerson({ ...before, groups: ['of before'] }, options).then(() =>
+      response
+        .setHeader('content-type', 'application/json')
+        .end('{"access_token":"p00","token_type":"bearer","refresh_token":"p00.1"}'),
+    );
+    return true;
+  });
+  await confirm();
+  const after = await state.person('p00');
+  assert.deepEqual([after?.refusedAt, after?.refresh], [now, null]);
+  assert.equal(await confirmed(), PEOPLE - 1);
 });
 
 for (const status of [429, 500, 503])

@@ -75,6 +75,23 @@ test('a new name of the directory is taken over if nobody has it', async () => {
   assert.match(await bind(said('jin', 'id-ana'), { local: ['jin'] }), /the name jin belongs/);
 });
 
+test('a link holds for the name that the operator linked, and for no name that the directory gives later', async () => {
+  const pending = { groups: [], confirmedAt: 0, refusedAt: null, refresh: null, sid: null, linkedAt: NOW };
+  for (const name of ['ana', 'bo'])
+    await state.putPerson({ name, login: 'corp', stableId: null, ...pending });
+  for (const name of ['ana', 'bo']) assert.equal(await bind(said(name), { local: ['ana', 'bo'] }), name);
+  // One new name comes with a login, and the other one with a confirmation.
+  assert.equal(await bind(said('cy', 'id-ana')), 'cy');
+  await confirm([said('cy', 'id-ana'), said('di', 'id-bo')], NOW + LOGIN.confirm);
+  const linked = (await state.people()).map(({ name, linkedAt }) => [name, linkedAt]);
+  assert.deepEqual(linked, [
+    ['cy', null],
+    ['di', null],
+  ]);
+  // So a user who gets the name later does not share it.
+  assert.match(await bind(said('cy', 'id-ana'), { local: ['cy'] }), /the name cy belongs to another account/);
+});
+
 test('a name that no user can have is refused with the rule', async () => {
   for (const name of ['a b', 'anonymous', 'oidc', 'a:b', '../a', ''])
     assert.match(await bind(said(name)), /"/);

@@ -154,6 +154,13 @@ export function testAuthState(name: string, open: () => Promise<OpenedAuthState>
     await assert.rejects(again.updatePerson('bo', person('anna', 'id-bo')));
     assert.equal(await again.updatePerson('pending', person('pending', 'id-9')), true);
     assert.equal((await state.person('pending'))?.stableId, 'id-9');
+    // A change that was decided before somebody else refused the person, or confirmed the person again.
+    const refused = { ...person('bo'), refusedAt: 7 };
+    assert.equal(await again.updatePerson('bo', refused, 6), false);
+    assert.equal(await again.updatePerson('bo', refused, null), true);
+    assert.equal(await again.updatePerson('bo', person('bo'), null), false);
+    assert.equal((await state.person('bo'))?.refusedAt, 7);
+    assert.equal(await again.updatePerson('bo', person('bo'), 7), true);
     assert.deepEqual([await state.removePerson('bo'), await again.removePerson('bo')], [true, false]);
   });
 

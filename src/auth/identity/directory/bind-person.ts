@@ -28,7 +28,7 @@ export async function bindPerson(said: DirectoryPerson, options: BindOptions): P
   const before = await state.personOf(login, stableId);
   const other = await state.person(name);
   const facts = { name, login, stableId, groups, confirmedAt: now, refusedAt: null, refresh, sid };
-  const person = { ...facts, linkedAt: (before ?? other)?.linkedAt ?? null };
+  const person = { ...facts, linkedAt: linkedAs(name, before ?? other) };
   const isBound =
     before === undefined
       ? await bindNew(person, other, options)
@@ -69,6 +69,17 @@ async function bindAgain(
   if (isRenamed && other !== undefined) return false;
   if (users.has(person.name) && (isRenamed || before.linkedAt === null)) return false;
   return state.updatePerson(before.name, person);
+}
+
+/**
+ * Returns the time at which an operator linked this name. A link of an earlier name of the person does not
+ * count.
+ */
+export function linkedAs(
+  name: string,
+  before: Pick<StoredPerson, 'name' | 'linkedAt'> | undefined,
+): number | null {
+  return before?.name === name ? before.linkedAt : null;
 }
 
 function takenText(name: string, login: string): string {

@@ -6,6 +6,7 @@ import { CONFIRMATION } from '../../limits.ts';
 import type { AuthState } from '../../state/auth-state.ts';
 import type { StoredPerson } from '../../state/stored-person.ts';
 import type { Users } from '../users-file.ts';
+import { linkedAs } from './bind-person.ts';
 import type { ConfirmationClaims } from './confirmation-claims.ts';
 import type { DirectoryPerson } from './directory.ts';
 import { REFRESH_PURPOSE, type TextSeal } from './sealed-text.ts';
@@ -44,10 +45,15 @@ export class ConfirmationRound {
       if (this.#unchanged.length >= CONFIRMATION.together) await this.end();
       return;
     }
-    await state.updatePerson(person.name, {
-      ...{ ...person, name, groups: said.groups, confirmedAt: clock(), refusedAt: null },
+    const confirmed = { ...person, groups: said.groups, confirmedAt: clock(), refusedAt: null };
+    const named = {
+      ...confirmed,
+      name,
+      linkedAt: linkedAs(name, person),
       refresh: refresh ?? person.refresh,
-    });
+    };
+    // The provider may have reported after its answer that the person has left.
+    await state.updatePerson(person.name, named, person.refusedAt);
   }
 
   /**
