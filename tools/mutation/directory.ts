@@ -141,6 +141,13 @@ export const directoryMutants: readonly Mutant[] = [
     tests: ['test/auth/directory/people.test.ts'],
   },
   {
+    defence: 'a name in capitals is no other name for somebody who guesses',
+    file: 'src/auth/identity/directory/directory-passwords.ts',
+    find: 'username.toLowerCase()',
+    replace: 'username',
+    tests: ['test/auth/directory/directory-guesses.test.ts'],
+  },
+  {
     defence: 'a link holds for the name that an operator linked, and for no later one',
     file: 'src/auth/identity/directory/bind-person.ts',
     find: 'before?.name === name ? before.linkedAt : null',

@@ -6,6 +6,7 @@ import { FairQueue, QueueFullError } from '../../../platform/scheduling/fair-que
 import { LDAP, PASSWORD_CHECK, PASSWORD_LENGTH } from '../../limits.ts';
 import type { StoredPerson } from '../../state/stored-person.ts';
 import type { PasswordAttempt } from '../check-password.ts';
+import type { Attempt } from '../login-delays.ts';
 import { loginNetwork } from '../login-network.ts';
 import { bindPerson } from './bind-person.ts';
 import { type DirectoryPerson, DirectoryUnavailable } from './directory.ts';
@@ -128,7 +129,7 @@ export function createDirectoryPasswords(options: DirectoryPasswordsOptions): Di
     const memory = memoryOf(username, password);
     const known = place === 'everywhere' ? await remembered(memory) : undefined;
     if (known !== undefined) return { kind: 'right', person: known };
-    const judged = await delays.delayed(attempt, () => ask(attempt, place), outcomeOf);
+    const judged = await delays.delayed(guessOf(attempt), () => ask(attempt, place), outcomeOf);
     if (judged === undefined) return { kind: 'busy' };
     if (!('said' in judged)) return judged;
     const { by, said } = judged;
@@ -147,6 +148,14 @@ export function createDirectoryPasswords(options: DirectoryPasswordsOptions): Di
 /** Many directories accept an empty password as a login of nobody (RFC 4513, section 5.1.2). */
 function mayBeRight({ username, password }: PasswordAttempt): boolean {
   return password !== '' && isName(username);
+}
+
+/**
+ * Returns what a wrong password counts against. Directories find a name in upper and in lower case, so each
+ * way to write it is the same name here. No entry of the users file has a name with a slash.
+ */
+function guessOf({ username, address, counts, signal }: PasswordAttempt): Attempt {
+  return { username: `directory/${username.toLowerCase()}`, address, counts, signal };
 }
 
 function outcomeOf(judged: Judged): 'right' | 'wrong' | 'unknown' {
