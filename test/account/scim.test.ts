@@ -82,11 +82,20 @@ async function known(name: string, more: Partial<StoredPerson> = {}) {
   return { token, person };
 }
 
-/** What Entra ID sends without and with its newer form, and what Okta sends. */
+const USER_SCHEMA = 'urn:ietf:params:scim:schemas:core:2.0:User';
+
+/**
+ * What Entra ID sends without and with its newer form, and what Okta sends. RFC 7644, section 3.10, lets a
+ * client write the schema before the name of an attribute.
+ */
 const DEACTIVATIONS: Readonly<Record<string, object>> = {
   entra: { schemas: [PATCH_SCHEMA], Operations: [{ op: 'Replace', path: 'active', value: 'False' }] },
   'entra-new': { schemas: [PATCH_SCHEMA], Operations: [{ op: 'replace', path: 'active', value: false }] },
   okta: { schemas: [PATCH_SCHEMA], Operations: [{ op: 'replace', value: { active: false } }] },
+  'no-path': { Operations: [{ op: 'replace', path: null, value: { active: false } }] },
+  'full-path': { Operations: [{ op: 'replace', path: `${USER_SCHEMA}:active`, value: 'False' }] },
+  'full-name': { Operations: [{ op: 'replace', value: { [`${USER_SCHEMA.toUpperCase()}:Active`]: false } }] },
+  'in-schema': { Operations: [{ op: 'replace', path: USER_SCHEMA, value: { active: false } }] },
 };
 
 for (const [client, body] of Object.entries(DEACTIVATIONS))
@@ -153,6 +162,8 @@ test('a change of anything else deactivates nobody, and what nobody understands 
     { Operations: ['active'] },
     { Operations: [{ op: 'replace', path: 'active', value: 'maybe' }] },
     { Operations: [{ op: 'remove', path: 'active' }] },
+    { Operations: [{ op: 'remove', path: `${USER_SCHEMA}:active` }] },
+    { Operations: [{ op: 'replace', path: ['active'], value: false }] },
     { Operations: [{ op: 'move', path: 'active', value: false }] },
   ])
     assert.equal((await scim('PATCH', `/Users/${id}`, { body })).status, 400, JSON.stringify(body));

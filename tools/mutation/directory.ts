@@ -211,6 +211,13 @@ export const directoryMutants: readonly Mutant[] = [
     tests: SCIM_TESTS,
   },
   {
+    defence: 'a deactivation counts with the schema before the name of the attribute',
+    file: 'src/auth/identity/directory/scim-message.ts',
+    find: 'return name.startsWith(`${schema}:`) ? name.slice(schema.length + 1) : name;',
+    replace: 'return name;',
+    tests: SCIM_TESTS,
+  },
+  {
     defence: 'a deactivation ends the person',
     file: SCIM,
     find: 'await refusePerson(person, options);',

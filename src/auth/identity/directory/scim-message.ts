@@ -104,14 +104,26 @@ export function activeAfterPatch(message: JsonObject): boolean | 'unchanged' | u
 function activeOf({ op, path, value }: JsonObject): boolean | 'unchanged' | undefined {
   const verb = typeof op === 'string' ? op.toLowerCase() : '';
   if (!['add', 'replace', 'remove'].includes(verb)) return undefined;
-  if (typeof path === 'string' && path.toLowerCase() === 'active')
-    return verb === 'remove' ? undefined : readScimBoolean(value);
-  return path === undefined && isObject(value) ? activeIn(value) : 'unchanged';
+  const attribute = typeof (path ?? '') === 'string' ? attributeIn(String(path ?? '')) : undefined;
+  if (attribute === undefined) return undefined;
+  if (attribute === 'active') return verb === 'remove' ? undefined : readScimBoolean(value);
+  return attribute === '' && isObject(value) ? activeIn(value) : 'unchanged';
+}
+
+/**
+ * Returns the name of an attribute in lower case, without the schema that a client may write before it. It is
+ * empty if the text names a user as a whole.
+ */
+function attributeIn(text: string): string {
+  const name = text.trim().toLowerCase();
+  const schema = USER_SCHEMA.toLowerCase();
+  if (name === schema) return '';
+  return name.startsWith(`${schema}:`) ? name.slice(schema.length + 1) : name;
 }
 
 /** Returns what a whole user says about `active`, or `unchanged` if it says nothing. */
 export function activeIn(user: JsonObject): boolean | 'unchanged' | undefined {
-  const entry = Object.entries(user).find(([key]) => key.toLowerCase() === 'active');
+  const entry = Object.entries(user).find(([key]) => attributeIn(key) === 'active');
   return entry === undefined ? 'unchanged' : readScimBoolean(entry[1]);
 }
 
