@@ -146,9 +146,9 @@ export class ClusterIndex implements IndexStore {
   }
 
   async removeTag(repository: RepositoryName, tag: Tag): Promise<void> {
-    const forget = () => this.#remembered.peek(repository)?.tags.delete(tag);
+    const drop = () => this.#remembered.peek(repository)?.tags.delete(tag);
     const remove = () => this.#knowledge.removeTag(repository, tag);
-    await this.#withdraw(repository, `tag ${tag}`, remove, forget);
+    await this.#withdraw(repository, `tag ${tag}`, remove, drop);
   }
 
   async visibility(repository: RepositoryName): Promise<VisibilityEntry | undefined> {
@@ -167,12 +167,12 @@ export class ClusterIndex implements IndexStore {
     const before = this.#remembered.peek(repository)?.visibility?.visibility;
     const put = () => this.#knowledge.putVisibility(repository, entry);
     if (entry.visibility === 'private') {
-      const remove = async () => {
+      const putPrivate = async () => {
         await put();
         return before === 'public';
       };
-      const forget = () => this.#remembered.delete(repository);
-      await this.#withdraw(repository, VISIBILITY, remove, forget);
+      const drop = () => this.#remembered.delete(repository);
+      await this.#withdraw(repository, VISIBILITY, putPrivate, drop);
       return;
     }
     this.#done(repository, VISIBILITY);
@@ -215,17 +215,17 @@ export class ClusterIndex implements IndexStore {
       if (digests.length > 0) await unlinked(digests);
       return true;
     };
-    const forget = () => this.#remembered.delete(repository);
-    await this.#withdraw(repository, 'repository', remove, forget);
+    const drop = () => this.#remembered.delete(repository);
+    await this.#withdraw(repository, 'repository', remove, drop);
   }
 
   async removeLink(repository: RepositoryName, digest: Digest): Promise<void> {
-    const forget = () => {
+    const drop = () => {
       const links = this.#remembered.peek(repository)?.links;
       for (const kind of ['blob', 'manifest']) links?.delete(`${kind} ${digest}`);
     };
     const remove = () => this.#knowledge.removeLink(repository, digest);
-    await this.#withdraw(repository, linkKey(digest), remove, forget);
+    await this.#withdraw(repository, linkKey(digest), remove, drop);
   }
 
   isLinkedAnywhere(digest: Digest): Promise<boolean> {
@@ -373,14 +373,14 @@ export class ClusterIndex implements IndexStore {
     repository: RepositoryName,
     key: string,
     remove: () => Promise<boolean>,
-    forget: () => void,
+    drop: () => void,
   ): Promise<void> {
     this.#drops++;
-    forget();
+    drop();
     try {
       const isChanged = await remove();
       this.#drops++;
-      forget();
+      drop();
       if (isChanged) this.#invalidate();
     } catch (error) {
       if (!(error instanceof DatabaseUnavailable)) throw error;

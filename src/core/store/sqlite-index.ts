@@ -69,7 +69,7 @@ class SqliteIndex implements IndexStore {
   #failure: Error | undefined;
   #failing = false;
   /** The repositories that should be forgotten and could not be. Nothing is known of them meanwhile. */
-  readonly #withdrawn = new Set<RepositoryName>();
+  readonly #unforgotten = new Set<RepositoryName>();
 
   constructor(file: string, log: Logger) {
     this.#file = file;
@@ -143,11 +143,11 @@ class SqliteIndex implements IndexStore {
       const isPublic = entry.public === true ? 1 : 0;
       change.putTag.run(tag, digest, mediaType, size, checkedAt, isPublic, repository);
     });
-    if (before !== undefined && before !== entry.digest) this.#withdraw();
+    if (before !== undefined && before !== entry.digest) this.#invalidate();
   }
 
   async removeTag(repository: RepositoryName, tag: Tag): Promise<void> {
-    this.#take(({ change }) => change.removeTag.run(repository, tag));
+    this.#withdraw(({ change }) => change.removeTag.run(repository, tag));
   }
 
   async visibility(repository: RepositoryName): Promise<VisibilityEntry | undefined> {
@@ -166,7 +166,7 @@ class SqliteIndex implements IndexStore {
       if (visibility === 'public') change.addRepository.run(repository);
       change.putVisibility.run(visibility, checkedAt, repository);
     });
-    if (before === 'public' && visibility === 'private') this.#withdraw();
+    if (before === 'public' && visibility === 'private') this.#invalidate();
   }
 
   async document(repository: RepositoryName, resource: string): Promise<DocumentEntry | undefined> {
@@ -210,7 +210,7 @@ class SqliteIndex implements IndexStore {
   }
 
   async removeLink(repository: RepositoryName, digest: Digest): Promise<void> {
-    this.#take(({ change }) => change.removeLink.run(repository, digest));
+    this.#withdraw(({ change }) => change.removeLink.run(repository, digest));
   }
 
   async isLinkedAnywhere(digest: Digest): Promise<boolean> {
@@ -256,7 +256,7 @@ class SqliteIndex implements IndexStore {
   }
 
   async removeContent(digest: Digest): Promise<void> {
-    this.#take(({ change }) => change.removeContent.run(digest));
+    this.#withdraw(({ change }) => change.removeContent.run(digest));
     this.#write(({ change }) => change.removeChildren.run(digest));
   }
 
@@ -321,19 +321,19 @@ class SqliteIndex implements IndexStore {
   }
 
   #find<Row>(repository: RepositoryName, select: (open: OpenDatabase) => Row | undefined): Row | undefined {
-    if (this.#withdrawn.has(repository) && !this.#forget(repository)) return undefined;
+    if (this.#unforgotten.has(repository) && !this.#forget(repository)) return undefined;
     return this.#try(select);
   }
 
   /**
    * Runs a write that removes something. Even if the write fails, what it should remove counts as invalid.
    */
-  #take(task: (open: OpenDatabase) => StatementResultingChanges): boolean {
+  #withdraw(task: (open: OpenDatabase) => StatementResultingChanges): boolean {
     let changes: number | bigint = 1;
     const done = this.#write((open) => {
       changes = task(open).changes;
     });
-    if (changes > 0) this.#withdraw();
+    if (changes > 0) this.#invalidate();
     return done;
   }
 
@@ -382,14 +382,14 @@ class SqliteIndex implements IndexStore {
     }
   }
 
-  #withdraw(): void {
+  #invalidate(): void {
     this.invalidations.set(this.invalidations.current + 1);
   }
 
   #forget(repository: RepositoryName): boolean {
-    const done = this.#take(({ change }) => change.forget.run(repository));
-    if (done) this.#withdrawn.delete(repository);
-    else this.#withdrawn.add(repository);
+    const done = this.#withdraw(({ change }) => change.forget.run(repository));
+    if (done) this.#unforgotten.delete(repository);
+    else this.#unforgotten.add(repository);
     return done;
   }
 
@@ -426,7 +426,7 @@ class SqliteIndex implements IndexStore {
     const { database, failure }: OpenIndexFile = replaceUnusable(this.#file, error, this.#log);
     this.#open = prepareStatements(database);
     this.#failure = failure;
-    this.#withdraw();
+    this.#invalidate();
     if (failure !== undefined) this.onFailure?.(failure);
   }
 }
