@@ -64,14 +64,15 @@ export class DocumentPull {
     const { index, clock } = this.#options;
     const stored = await index.document(repository.name, key);
     const before = stored !== undefined && this.#isUsable(stored) ? stored : undefined;
-    const known = before && { ...parseTags(before.bytes), isWhole: before.link === undefined };
+    const known = before && { ...parseTags(before.bytes), isWhole: before.linkHeader === undefined };
     const merged = mergePage(known, page);
     if (merged === undefined) return;
     const bytes = Buffer.from(JSON.stringify({ name: parseTags(page.bytes).name, tags: merged.tags }));
     if (bytes.length > MAX_KEPT) return;
     const isNew = page.last === undefined && merged.tags.length === page.tags.length;
     const readAt = isNew ? clock() : (before?.readAt ?? clock());
-    await index.putDocument(repository.name, key, { bytes, link: merged.isWhole ? undefined : MORE, readAt });
+    const linkHeader = merged.isWhole ? undefined : MORE;
+    await index.putDocument(repository.name, key, { bytes, linkHeader, readAt });
   }
 
   /** Removes the stored list after the upstream refused it. The refusal can concern the whole repository. */
@@ -97,7 +98,7 @@ export class DocumentPull {
       (await links.visibility(repository, grant)).visible !== 'unknown';
     if (!isUsable) return refusalOf(answer, 'NAME_UNKNOWN');
     const { name, tags } = parseTags(kept.bytes);
-    const isWhole = kept.link === undefined;
+    const isWhole = kept.linkHeader === undefined;
     const part = pageOf({ tags, isWhole }, page);
     // There may be more tags than are known.
     if (part.tags.length === 0 && !isWhole) return refusalOf(answer, 'NAME_UNKNOWN');

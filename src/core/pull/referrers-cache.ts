@@ -53,7 +53,7 @@ export class ReferrersCache {
     const { store, clock } = this.#options;
     const key = storedAs(resource, grant);
     const before = await store.index.document(repository.name, key);
-    const entry = { bytes: bytes ?? Buffer.alloc(0), link: undefined, readAt: clock() };
+    const entry = { bytes: bytes ?? Buffer.alloc(0), linkHeader: undefined, readAt: clock() };
     const isKnown = before !== undefined && Buffer.from(before.bytes).equals(entry.bytes);
     if (isKnown && clock() - before.readAt < WRITE_AGAIN_AFTER) return;
     if (entry.bytes.length <= MAX_STORED) await store.index.putDocument(repository.name, key, entry);

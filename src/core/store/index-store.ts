@@ -92,7 +92,7 @@ export type Unlinked = (digests: readonly Digest[]) => Promise<void>;
 export interface DocumentEntry {
   readonly bytes: Uint8Array;
   /** The `Link` header of the document. */
-  readonly link: string | undefined;
+  readonly linkHeader: string | undefined;
   /** The time in milliseconds since the epoch. */
   readonly readAt: number;
 }

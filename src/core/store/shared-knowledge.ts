@@ -140,15 +140,17 @@ export class SharedKnowledge {
   }
 
   async document(repository: RepositoryName, resource: string): Promise<DocumentEntry | undefined> {
-    const [row] = await this.#database.rows<Omit<DocumentEntry, 'link'> & { readonly link: string | null }>(
-      `SELECT bytes, link, read_at AS "readAt" FROM hubgate.document WHERE repository = ${ID} AND resource = $2`,
+    const [row] = await this.#database.rows<
+      Omit<DocumentEntry, 'linkHeader'> & { readonly linkHeader: string | null }
+    >(
+      `SELECT bytes, link AS "linkHeader", read_at AS "readAt" FROM hubgate.document WHERE repository = ${ID} AND resource = $2`,
       [repository, resource],
     );
-    return row && { ...row, link: row.link ?? undefined };
+    return row && { ...row, linkHeader: row.linkHeader ?? undefined };
   }
 
   async putDocument(repository: RepositoryName, resource: string, entry: DocumentEntry): Promise<void> {
-    const { bytes, link = null, readAt } = entry;
+    const { bytes, linkHeader = null, readAt } = entry;
     const insert = bytes.length > 0 ? this.#insert : this.#insertIfKnown;
     await insert(
       repository,
@@ -156,7 +158,7 @@ export class SharedKnowledge {
         SELECT id, $2, $3, $4, $5 FROM hubgate.repository WHERE name = $1 FOR KEY SHARE
         ON CONFLICT (repository, resource) DO UPDATE SET bytes = excluded.bytes, link = excluded.link,
           read_at = excluded.read_at`,
-      [resource, bytes, link, readAt],
+      [resource, bytes, linkHeader, readAt],
     );
     const isTags = resource.startsWith('tags/');
     await this.#database.change(

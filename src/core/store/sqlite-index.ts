@@ -173,21 +173,17 @@ class SqliteIndex implements IndexStore {
     const row = this.#find(repository, ({ select }) => select.document.get(repository, resource));
     if (row === undefined) return undefined;
     const { bytes, link, read_at: readAt } = row;
-    return {
-      bytes: bytes,
-      link: link ?? undefined,
-      readAt: readAt,
-    };
+    return { bytes, linkHeader: link ?? undefined, readAt };
   }
 
   async putDocument(
     repository: RepositoryName,
     resource: string,
-    { bytes, link, readAt }: DocumentEntry,
+    { bytes, linkHeader, readAt }: DocumentEntry,
   ): Promise<void> {
     this.#write(({ change }) => {
       if (bytes.length > 0) change.addRepository.run(repository);
-      change.putDocument.run(resource, bytes, link ?? null, readAt, repository);
+      change.putDocument.run(resource, bytes, linkHeader ?? null, readAt, repository);
       const isTags = resource.startsWith('tags/');
       const most = isTags ? DOCUMENTS_KEPT.tags : DOCUMENTS_KEPT.others;
       change.trimDocuments.run(repository, most, isTags ? 1 : 0);

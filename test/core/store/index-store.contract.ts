@@ -45,7 +45,7 @@ export function testIndexStore(name: string, open: () => Promise<OpenedIndex>): 
       checkedAt: 3,
       deletedAt: 4,
     } as const;
-    const document = { bytes: Buffer.from('{}'), link: '</next>', readAt: 5 };
+    const document = { bytes: Buffer.from('{}'), linkHeader: '</next>', readAt: 5 };
     await index.putLink(ALPINE, A, link);
     await index.putTag(ALPINE, LATEST, { ...TAG, public: true });
     await index.putVisibility(ALPINE, { visibility: 'public', checkedAt: 6 });
@@ -58,7 +58,7 @@ export function testIndexStore(name: string, open: () => Promise<OpenedIndex>): 
     assert.deepEqual(await again.tag(ALPINE, LATEST), { ...TAG, public: true });
     assert.deepEqual(await again.visibility(ALPINE), { visibility: 'public', checkedAt: 6 });
     const { bytes, ...rest } = (await again.document(ALPINE, 'tags/list')) ?? assert.fail();
-    assert.deepEqual([Buffer.from(bytes), rest], [document.bytes, { link: '</next>', readAt: 5 }]);
+    assert.deepEqual([Buffer.from(bytes), rest], [document.bytes, { linkHeader: '</next>', readAt: 5 }]);
     assert.deepEqual(await again.content(A), { ...content(7), manifestType: MEDIA_TYPE });
     assert.deepEqual(await again.stats(), { blobs: 1, bytes: 1, repositories: 1 });
     const counts = { visibility: 'public', visibilityCheckedAt: 6, digests: 1, tags: 1 };
@@ -89,7 +89,7 @@ export function testIndexStore(name: string, open: () => Promise<OpenedIndex>): 
   });
 
   check('invented names and missing documents do not fill the index', async (index) => {
-    const nothing = { bytes: new Uint8Array(), link: undefined, readAt: 1 };
+    const nothing = { bytes: new Uint8Array(), linkHeader: undefined, readAt: 1 };
     await index.putVisibility(ALPINE, { visibility: 'private', checkedAt: 1 });
     await index.putDocument(ALPINE, 'referrers/x', nothing);
     assert.equal(await index.visibility(ALPINE), undefined);
@@ -152,7 +152,11 @@ export function testIndexStore(name: string, open: () => Promise<OpenedIndex>): 
     await index.putLink(ALPINE, A, { kind: 'manifest', mediaType: MEDIA_TYPE });
     await index.putTag(ALPINE, LATEST, TAG);
     await index.putVisibility(ALPINE, { visibility: 'public', checkedAt: 1 });
-    await index.putDocument(ALPINE, 'tags/list', { bytes: Buffer.from('{}'), link: undefined, readAt: 1 });
+    await index.putDocument(ALPINE, 'tags/list', {
+      bytes: Buffer.from('{}'),
+      linkHeader: undefined,
+      readAt: 1,
+    });
     const unlinked: Digest[] = [];
     await index.forget(ALPINE, async (digests) => {
       unlinked.push(...digests);

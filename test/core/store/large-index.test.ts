@@ -98,7 +98,11 @@ for (const [version, change] of [
     for (const name of [ALPINE, BUSYBOX]) {
       await index.putLink(name, FIRST, { kind: 'manifest', mediaType });
       await index.putTag(name, 'latest' as Tag, tag);
-      await index.putDocument(name, 'tags/list', { bytes: Buffer.from('{}'), link: undefined, readAt: 7 });
+      await index.putDocument(name, 'tags/list', {
+        bytes: Buffer.from('{}'),
+        linkHeader: undefined,
+        readAt: 7,
+      });
     }
     await index.putVisibility(ALPINE, { visibility: 'public', checkedAt: 7 });
     await between((database) => database.exec(change));

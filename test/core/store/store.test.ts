@@ -116,7 +116,7 @@ test('tags and visibility are kept, replaced and taken back', async () => {
 });
 
 test('the last twenty documents of a repository are kept, and no more', async () => {
-  const entry = { bytes: BYTES, link: undefined };
+  const entry = { bytes: BYTES, linkHeader: undefined };
   const put = (name: RepositoryName, at: number) =>
     store.index.putDocument(name, `tags/list?n=${at}`, { ...entry, readAt: at });
   await put(SECRET, 1);
@@ -130,7 +130,7 @@ test('the last twenty documents of a repository are kept, and no more', async ()
 });
 
 test('lists of tags push out nothing that is known of referrers', async () => {
-  const entry = { bytes: BYTES, link: undefined };
+  const entry = { bytes: BYTES, linkHeader: undefined };
   await store.index.putDocument(ALPINE, `referrers/${DIGEST}`, { ...entry, readAt: 0 });
   for (let at = 1; at <= 21; at++)
     await store.index.putDocument(ALPINE, `tags/list?n=${at}`, { ...entry, readAt: at });
