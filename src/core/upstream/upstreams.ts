@@ -131,7 +131,7 @@ export class Upstreams implements Disposable {
     const pull = isPull(request) ? pulls.take(account, as, requester) : undefined;
     if (pull?.kind === 'unavailable') return pull;
     using charge = new Charge(requester, pull);
-    const { answer: answered, session } = await this.#answerOrReadPassword(asking, charge);
+    const { answer: answered, session } = await this.#answerWithCurrentCredential(asking, charge);
     const answer = pulls.withQuota(account, answered);
     charge.answered(answer);
     if (charge.isSent && as === 'account' && account.isNamed) requester?.cost.useAccount(account.name);
@@ -141,8 +141,11 @@ export class Upstreams implements Disposable {
     return answer;
   }
 
-  /** Asks once more if the credential is refused, and its file contains another password by now. */
-  async #answerOrReadPassword<T>(asking: AccountRequest<T>, charge: Charge): Promise<SessionAnswer<T>> {
+  /** Asks once more if the credential is refused, and its file or its helper has another one by now. */
+  async #answerWithCurrentCredential<T>(
+    asking: AccountRequest<T>,
+    charge: Charge,
+  ): Promise<SessionAnswer<T>> {
     const { account, deadline } = asking;
     const { session } = account;
     const answer = await this.#answer(asking, session, charge);
