@@ -270,7 +270,7 @@ test('a gateway’s word is taken for certificates alone, and such a credential 
   };
   const named = (kind: 'cert' | 'user', name: string) => {
     const certificate = { subject: { kind, name }, credential: 'crt_0' };
-    return auth.token({ ...asked, certificate }, { caller: '127.0.0.1', signal: undefined });
+    return auth.token({ ...asked, certificate }, { share: '127.0.0.1', signal: undefined });
   };
   const given = await named('cert', 'node-7');
   assert.ok('token' in given);

@@ -73,7 +73,7 @@ for (const way of ['request', 'ask'] as const) {
     const client = stack.use(openSocketClient(socket, limits));
     const gone = new AbortController();
     const ask = (deadline: number, signal?: AbortSignal) =>
-      client[way]({ method: 'GET', path: '/', caller: 'ana', deadline, signal });
+      client[way]({ method: 'GET', path: '/', share: 'ana', deadline, signal });
     const first = ask(60_000, gone.signal);
     await waitFor(() => held.length === 1);
     const late = ask(50);

@@ -117,8 +117,8 @@ export const floodMutants: readonly Mutant[] = [
   {
     defence: 'the places for questions to auth are shared between addresses',
     file: 'src/gateway/routes/token.ts',
-    find: 'caller: addressKey(address)',
-    replace: "caller: 'everybody'",
+    find: 'share: addressKey(address)',
+    replace: "share: 'everybody'",
     tests: ['test/gateway/flood.test.ts'],
   },
   {

@@ -78,7 +78,7 @@ export function createAuthenticateClient(options: AuthenticateClientOptions): Au
     request: IncomingMessage,
   ): Promise<Authentication> => {
     const address = addressOf(request);
-    const client: RequestingClient = { caller: addressKey(address), signal: request.signal };
+    const client: RequestingClient = { share: addressKey(address), signal: request.signal };
     const identity = await auth.authenticate({ login, address, isStray: mayBeForeignLogin }, client);
     if ('refused' in identity)
       return { kind: 'rejected', error: identity.refused, message: identity.message };

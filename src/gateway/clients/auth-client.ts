@@ -60,7 +60,7 @@ export interface AuthClient extends AsyncDisposable {
  * The client for which the gateway asks auth. A call throws the errors of `HttpClient` if there is no place
  * for the client, or if it has gone.
  */
-export type RequestingClient = Required<Pick<HttpRequest, 'caller' | 'signal'>>;
+export type RequestingClient = Required<Pick<HttpRequest, 'share' | 'signal'>>;
 
 export type LoginRequest = AuthenticateRequest & { readonly address: ClientAddress };
 

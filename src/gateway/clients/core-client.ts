@@ -42,7 +42,7 @@ export interface PullOptions {
    */
   readonly subjectKey?: () => string;
   /**
-   * The caller in whose share of the places for requests this one counts: a subject, or the address of
+   * The key of the share of the places for requests that this one takes: a subject, or the address of
    * `anonymous`. If absent, the request needs no place.
    */
   readonly share?: string;

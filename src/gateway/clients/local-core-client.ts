@@ -136,7 +136,7 @@ class LocalCoreClient implements CacheableCoreClient {
         ...(budgets !== undefined && { [CORE_HEADERS.budgets]: budgets }),
         ...(reserved !== undefined && { [CORE_HEADERS.reserved]: reserved }),
       },
-      caller: share,
+      share,
       restAfter: restAfterRefusal,
       signal: signal?.(),
       deadline: CORE_REQUESTS.deadline,
@@ -234,7 +234,7 @@ class LocalCoreClient implements CacheableCoreClient {
       signal,
     }: Pick<PullOptions, 'share' | 'signal'> & { deadline?: number } = {},
   ): Promise<z.output<Schema>> {
-    const request: HttpRequest = { method: 'GET', path, deadline, caller: share, signal: signal?.() };
+    const request: HttpRequest = { method: 'GET', path, deadline, share, signal: signal?.() };
     return parseAnswer(PEER, await askPeer(this.#http, PEER, request), schema);
   }
 

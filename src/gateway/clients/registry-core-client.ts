@@ -67,7 +67,7 @@ class ExternalCore implements CoreClient {
       method,
       path: `/v2/${route.repository.path}/${resourceOf(route)}`,
       headers: { accept: MANIFEST_MEDIA_TYPES.join(', '), 'accept-encoding': 'identity' },
-      caller: share,
+      share,
       signal: signal?.(),
       deadline: CORE_REQUESTS.deadline,
     });

@@ -81,7 +81,7 @@ export async function handOverAccount(
       path: request.url ?? ACCOUNT_PATH,
       headers: { ...handedHeaders(request.headers, isScim), [ADDRESS_HEADER]: address },
       ...(body.length > 0 && { body: body.toString('utf8') }),
-      caller: addressKey(address),
+      share: addressKey(address),
       signal: request.signal,
     });
     recordDecisions(answer, { request, address, started }, dependencies);

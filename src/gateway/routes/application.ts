@@ -100,7 +100,7 @@ export function createApplication(dependencies: V2Dependencies, services: Router
       if (ambiguity === undefined) {
         const mayBegin = isRecorded(req) ? dependencies.audit.mayBegin() : true;
         if (mayBegin === true || (await mayBegin))
-          return await withinLoopBudget(next, () => callerOf(req, dependencies.addressOf));
+          return await withinLoopBudget(next, () => turnOf(req, dependencies.addressOf));
         return refuse(res, { error: 'UNAVAILABLE', retryAfter: UNRECORDED_RETRY_AFTER, message: UNRECORDED });
       }
       res.setHeader('connection', 'close');
@@ -127,7 +127,7 @@ const UNDECIDED = new Set([PROBED, '/ca.crt', '/.well-known/jwks.json']);
  * Returns whose turn a request of the event loop's budget takes. Probes have a turn of their own, because
  * they come from the address of a balancer, and must be answered however many of its requests wait.
  */
-function callerOf(request: IncomingMessage, addressOf: AddressOf): string {
+function turnOf(request: IncomingMessage, addressOf: AddressOf): string {
   return request.url === PROBED ? PROBED : addressKey(addressOf(request));
 }
 

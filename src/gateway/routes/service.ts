@@ -26,7 +26,7 @@ export function publicRoutes({ ca }: Pick<ServiceDependencies, 'ca'>): Router {
 export function serviceRoutes(dependencies: ServiceDependencies): Router {
   const router = publicRoutes(dependencies);
   router.get('/.well-known/jwks.json', async (context) => {
-    const client = { caller: addressKey(dependencies.addressOf(context.req)), signal: context.req.signal };
+    const client = { share: addressKey(dependencies.addressOf(context.req)), signal: context.req.signal };
     context.body = await dependencies.auth.keysFor(client);
   });
   router.all(/^\/account(?:\/.*)?$/, (context) => handOverAccount(context, dependencies));

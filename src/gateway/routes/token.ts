@@ -47,7 +47,7 @@ export async function answerToken(context: Context, dependencies: TokenDependenc
   const { socket } = context.req;
   const certificate = dependencies.byCertificate(socket);
   const offline = offlineClient(parameters);
-  const client = { caller: addressKey(address), signal: context.req.signal };
+  const client = { share: addressKey(address), signal: context.req.signal };
   const answer = await dependencies.auth.token(
     { ...presented, certificate, offline, scopes, address },
     client,

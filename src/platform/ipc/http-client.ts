@@ -15,7 +15,7 @@ export class PeerUnreachable extends Error {
 /** Sends requests to another process of ours, or to an external core. */
 export interface HttpClient extends AsyncDisposable {
   /**
-   * @throws PeerUnreachable, and for the request of a caller also what `FairQueue` throws, and the reason of
+   * @throws PeerUnreachable, and for a request with a `share` also what `FairQueue` throws, and the reason of
    * its signal
    */
   request(request: HttpRequest): Promise<HttpResponse>;
@@ -35,13 +35,13 @@ export interface HttpRequest {
   /** The milliseconds until the headers must arrive, including the wait for a place and for a connection. */
   readonly deadline: number;
   /**
-   * The key of the caller for whom the request is made. Callers share the places for requests. If absent, the
-   * request is our own and needs no place.
+   * The key of the share of the places for requests that this one takes. If absent, the request is our own
+   * and needs no place.
    */
-  readonly caller?: string | undefined;
-  /** The milliseconds for which a response with this status keeps the caller's place, as in `FairQueue`. */
+  readonly share?: string | undefined;
+  /** The milliseconds for which a response with this status keeps the place, as in `FairQueue`. */
   readonly restAfter?: ((statusCode: number) => number) | undefined;
-  /** Aborted when the caller has gone. A response whose headers have arrived continues. */
+  /** Aborted when nobody wants the answer any more. A response whose headers have arrived continues. */
   readonly signal?: AbortSignal | undefined;
   /** The longest pause in milliseconds between two attempts while the other side does not listen yet. */
   readonly pause?: number;
@@ -64,7 +64,7 @@ const PATIENCE = 5_000;
 const FIRST_PAUSE = 50;
 const LONGEST_PAUSE = 400;
 
-/** `limits` restricts the requests of callers that have no answer yet. */
+/** `limits` restricts the requests with a `share` that have no answer yet. */
 export function openSocketClient(socket: string, limits?: QueueLimits): HttpClient {
   const pool = new Pool('http://socket.invalid', { ...OPTIONS, socketPath: socketAddress(socket) });
   return new PooledClient(pool, limits);
@@ -102,17 +102,17 @@ class PooledClient implements HttpClient {
     return this.#inTurn(request, (end) => exchangeText(this.#pool, optionsOf(request), { end, signal }));
   }
 
-  /** Sends a request when it is its caller's turn. */
+  /** Sends a request when its turn among all shares has come. */
   async #inTurn<Answer extends Answered>(
     request: HttpRequest,
     send: (end: number) => Promise<Answer>,
   ): Promise<Answer> {
-    const { caller, deadline, signal, restAfter } = request;
+    const { share, deadline, signal, restAfter } = request;
     const end = performance.now() + deadline;
-    if (caller === undefined) return this.#try(request, end, send);
+    if (share === undefined) return this.#try(request, end, send);
     try {
       const options = { deadline, signal, restAfter: restAfter && answerRest(restAfter) };
-      return await this.#queue.run(caller, options, () => this.#try(request, end, send));
+      return await this.#queue.run(share, options, () => this.#try(request, end, send));
     } catch (error) {
       throw error instanceof DeadlineError ? unreachable(error, request) : error;
     }
