@@ -66,8 +66,8 @@ async function startNode(node: string): Promise<Node> {
 }
 
 /** Begins a login at one node, and finishes it at another one, as a balancer decides. */
-async function logIn(name: string, begins: Node, finishes: Node): Promise<void> {
-  await provider.setPerson(`sub-${name}`, { preferred_username: name, groups: ['payments'] });
+async function logIn(name: string, begins: Node, finishes: Node, groups = ['payments']): Promise<void> {
+  await provider.setPerson(`sub-${name}`, { preferred_username: name, groups });
   await provider.logsIn(`sub-${name}`);
   const begun = (await begins.logins.browsers.begin('corp', '/account/')) ?? assert.fail();
   const back = await provider.browse(begun.location);
@@ -78,6 +78,17 @@ async function logIn(name: string, begins: Node, finishes: Node): Promise<void> 
 test('a login that began at one node is finished at another one', async () => {
   await logIn('ana', first, second);
   assert.equal((await first.state.person('ana'))?.login, 'corp');
+});
+
+test('somebody who has a group that no database can keep has the others, and is confirmed', async () => {
+  await logIn('odd', first, second, ['payments', 'a\u0000b', 'half \ud800']);
+  assert.deepEqual((await first.state.person('odd'))?.groups, ['payments']);
+  await provider.setPerson('sub-odd', { preferred_username: 'odd', groups: ['others', '\u0000'] });
+  ahead += CONFIRM;
+  await first.logins.confirm();
+  const { groups, confirmedAt = 0 } = (await first.state.person('odd')) ?? {};
+  assert.deepEqual(groups, ['others']);
+  assert.ok(clock() - confirmedAt < CONFIRM / 2);
 });
 
 test('exactly one node confirms a person, and any node can', async () => {

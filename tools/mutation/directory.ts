@@ -211,6 +211,13 @@ export const directoryMutants: readonly Mutant[] = [
     tests: SCIM_TESTS,
   },
   {
+    defence: 'a group that no database can keep does not keep anybody from being confirmed',
+    file: 'src/auth/identity/directory/directory.ts',
+    find: "name.isWellFormed() && !name.includes('\\0')",
+    replace: 'true',
+    tests: ['test/cluster/directory-logins.cluster.ts'],
+  },
+  {
     defence: 'a deactivation counts with the schema before the name of the attribute',
     file: 'src/auth/identity/directory/scim-message.ts',
     find: 'return name.startsWith(`${schema}:`) ? name.slice(schema.length + 1) : name;',

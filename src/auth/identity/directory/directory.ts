@@ -27,6 +27,11 @@ const LONGEST_GROUP = 256;
  */
 export function readGroups(names: readonly unknown[]): readonly string[] | undefined {
   if (names.length > MOST_GROUPS) return undefined;
-  const fit = names.filter((name) => typeof name === 'string' && name !== '' && name.length <= LONGEST_GROUP);
-  return [...new Set(fit as string[])].toSorted();
+  return [...new Set(names.filter(isGroupName))].toSorted();
+}
+
+/** A database keeps no NUL character, and half a pair of surrogates would come back as another name. */
+function isGroupName(name: unknown): name is string {
+  if (typeof name !== 'string' || name === '' || name.length > LONGEST_GROUP) return false;
+  return name.isWellFormed() && !name.includes('\0');
 }
