@@ -45,6 +45,8 @@ export async function startDocker(
 ): Promise<Docker> {
   const at = (name: string) => path.join(directory, name);
   await mkdir(at('cli'), { recursive: true });
+  // Without any login in it, docker would keep those of the test in a keychain, where the machine has one.
+  await writeFile(at('cli/config.json'), JSON.stringify({ auths: { 'unused.invalid': {} } }));
   const host = `unix://${at('docker.sock')}`;
   const env = { DOCKER_CONFIG: at('cli'), DOCKER_HOST: host };
   const [command = '', ...args] = [...entrance, 'dockerd'];
