@@ -182,8 +182,8 @@ export async function startGateway(options: GatewayOptions): Promise<Gateway> {
   const readiness = createReadiness({ auth, core, policy, audit, listener: () => listener, reach });
   stack.use(await listenAdmin(options.admin, { readiness, metrics, reach, names: namesOf(options) }));
   // Each listener bounds its own connections. The open files of the process are shared by both listeners.
-  const connections = Math.floor(openFiles.connections / (options.plain === undefined ? 1 : 2));
-  const common = { connections, times: limits.times, hasSmallBody, proxied, log };
+  const mostConnections = Math.floor(openFiles.connections / (options.plain === undefined ? 1 : 2));
+  const common = { mostConnections, times: limits.times, hasSmallBody, proxied, log };
   if (options.plain !== undefined) {
     const anonymous = createApplicationWithoutTls(dependencies, { url, credentials, clock, ca: options.ca });
     const plain = bounded(byTrust(trustedProxies, { trusted: everything, others: anonymous }));

@@ -33,7 +33,7 @@ export const supervisionMutants: readonly Mutant[] = [
   {
     defence: 'clients never use up the open files of a gateway',
     file: 'src/gateway/http/listener.ts',
-    find: 'server.maxConnections = connections;',
+    find: 'server.maxConnections = mostConnections;',
     replace: '',
     tests: ['test/supervisor/open-files.test.ts'],
   },

@@ -31,7 +31,7 @@ export interface ListenerOptions {
   /** The authorities whose client certificates are requested. */
   readonly authorities: ObservableValue<readonly X509Certificate[]>;
   /** The most connections at a time. Further ones are closed at once. */
-  readonly connections: number;
+  readonly mostConnections: number;
   readonly times: ConnectionTimes;
   /** True if the body of a request is small, so that it has a deadline as a whole. */
   readonly hasSmallBody: (request: IncomingMessage) => boolean;
@@ -107,7 +107,7 @@ export async function listenTls(options: ListenerOptions, handler: RequestListen
       return server.listening;
     },
     get connections() {
-      return { open: connections.open.size, most: options.connections };
+      return { open: connections.open.size, most: options.mostConnections };
     },
     get certificateEnds() {
       return certificate.ends;
@@ -121,7 +121,7 @@ export async function listenTls(options: ListenerOptions, handler: RequestListen
 
 export type PlainListenerOptions = Pick<
   ListenerOptions,
-  'listen' | 'connections' | 'times' | 'hasSmallBody' | 'proxied' | 'log'
+  'listen' | 'mostConnections' | 'times' | 'hasSmallBody' | 'proxied' | 'log'
 >;
 
 /** The listener without TLS: HTTP/1.1 with the same limits. */
@@ -147,10 +147,10 @@ function requestTimes(times: ConnectionTimes) {
 
 /** Bounds the connections of a new server, and ends them gracefully. */
 function takeConnections(server: HttpServer, options: PlainListenerOptions) {
-  const { connections, times, hasSmallBody, proxied } = options;
+  const { mostConnections, times, hasSmallBody, proxied } = options;
   proxied?.serve(server);
   const drain = drained(server, times.drain);
-  server.maxConnections = connections;
+  server.maxConnections = mostConnections;
   logDropped(server, options);
   leaveContinueToHandlers(server, hasSmallBody);
   const stopped = closeStopped(server, times.inactivity);
@@ -185,7 +185,7 @@ function leaveContinueToHandlers(
 }
 
 /** Logs a refused connection, because an operator must learn of it. The client does not learn the reason. */
-function logDropped(server: HttpServer, { connections, log }: PlainListenerOptions): void {
+function logDropped(server: HttpServer, { mostConnections, log }: PlainListenerOptions): void {
   let dropped = 0;
   let loggedAt = Number.NEGATIVE_INFINITY;
   server.on('drop', () => {
@@ -194,7 +194,7 @@ function logDropped(server: HttpServer, { connections, log }: PlainListenerOptio
     if (now - loggedAt < CONNECTION_LOG_EVERY) return;
     loggedAt = now;
     log.warn(
-      { connections, dropped },
+      { connections: mostConnections, dropped },
       'connections are refused: as many are open as the limit of open files allows; see "Open files" in docs/operations.md',
     );
   });
