@@ -4,6 +4,7 @@
  * `topic@refs/heads/main`.
  */
 import { compilePattern, matchesPattern, type Pattern } from './pattern.ts';
+import type { NamedSubject } from './subject.ts';
 
 /**
  * The literal texts before, between and after the claims of a federation's subjects: '', '@' and '' for
@@ -23,17 +24,15 @@ interface ClaimPatterns {
   readonly isOpen: boolean;
 }
 
-/** Returns true if the pattern matches a subject's name, which is the text after `oidc:`. */
+/** Returns true if the pattern matches a subject's name. */
 export type MatchFederated = (name: string) => boolean;
 
-/**
- * Compiles the pattern after `oidc:`. The result is undefined if `whyNoFederatedPattern` would refuse the
- * pattern.
- */
-export function compileFederated(text: string, forms: SubjectForms): MatchFederated | undefined {
+/** Compiles a pattern. The result is undefined if `whyNoFederatedPattern` would refuse the pattern. */
+export function compileFederated(pattern: NamedSubject, forms: SubjectForms): MatchFederated | undefined {
+  const { name: text } = pattern;
   if (text === '**') return () => true;
   if (!isWild(text)) return (name) => name === text;
-  const read = readPattern(text, forms);
+  const read = readPattern(pattern, forms);
   if ('wrong' in read) return undefined;
   const { federation, form, isOpen } = read;
   const patterns = read.claims.map(compilePattern);
@@ -53,33 +52,35 @@ function matchesClaims(patterns: readonly Pattern[], claims: readonly string[], 
   );
 }
 
-/** Returns what is wrong with the pattern after `oidc:`. The caller adds where the pattern is. */
-export function whyNoFederatedPattern(text: string, forms: SubjectForms): string | undefined {
-  if (text === '**' || !isWild(text)) return undefined;
-  const read = readPattern(text, forms);
+/** Returns what is wrong with a pattern. The caller adds where the pattern is. */
+export function whyNoFederatedPattern(pattern: NamedSubject, forms: SubjectForms): string | undefined {
+  if (pattern.name === '**' || !isWild(pattern.name)) return undefined;
+  const read = readPattern(pattern, forms);
   return 'wrong' in read ? read.wrong : undefined;
 }
 
-/**
- * Returns why no subject can have this name; undefined if one can, or if it is a pattern. `text` is the part
- * after `oidc:`.
- */
-export function whyNoFederatedSubject(text: string, forms: SubjectForms): string | undefined {
-  if (isWild(text)) return undefined;
-  const { federation, rest } = parts(text);
-  if (federation === undefined) return `it names no federation; subjects are written oidc:NAME:…`;
+/** Returns why nobody can be this subject; undefined if somebody can, or if it is a pattern. */
+export function whyNoFederatedSubject({ kind, name }: NamedSubject, forms: SubjectForms): string | undefined {
+  if (isWild(name)) return undefined;
+  const { federation, rest } = parts(name);
+  if (federation === undefined) return `it names no federation; subjects are written ${kind}:NAME:…`;
   const form = formOf(federation, forms);
   const claims = splitClaims(rest, form);
   return claims === undefined || claims.length < form.length - 1 || claims.includes('')
-    ? `nobody can be called so: subjects of ${federation} are written ${writeForm(federation, form)}`
+    ? `nobody can be called so: subjects of ${federation} are written ${writeForm(kind, federation, form)}`
     : undefined;
 }
 
-function readPattern(text: string, forms: SubjectForms): ClaimPatterns | { readonly wrong: string } {
+function readPattern(
+  { kind, name: text }: NamedSubject,
+  forms: SubjectForms,
+): ClaimPatterns | { readonly wrong: string } {
   if (text.includes('${')) return { wrong: '${user} stands for the names of users and services only' };
   const { federation, rest } = parts(text);
   if (federation === undefined || isWild(federation))
-    return { wrong: 'it must name the federation, as oidc:NAME:…; oidc:** means everybody of all of them' };
+    return {
+      wrong: `it must name the federation, as ${kind}:NAME:…; ${kind}:** means everybody of all of them`,
+    };
   const form = formOf(federation, forms);
   if (rest === '**') return { federation, form, claims: ['**'], isOpen: true };
   const claims = splitClaims(rest, form) ?? splitClaims(rest, [...form.slice(0, -1), '']);
@@ -91,7 +92,7 @@ function readPattern(text: string, forms: SubjectForms): ClaimPatterns | { reado
   return {
     wrong:
       `a wildcard could reach from one claim into another: subjects of ${federation} are written ` +
-      `${writeForm(federation, form)}, so write what stands between the claims too, or end the pattern with **`,
+      `${writeForm(kind, federation, form)}, so write what stands between the claims too, or end the pattern with **`,
   };
 }
 
@@ -125,8 +126,8 @@ function formOf(federation: string, forms: SubjectForms): SubjectForm {
   return Object.hasOwn(forms, federation) ? (forms[federation] ?? ONE_CLAIM) : ONE_CLAIM;
 }
 
-function writeForm(federation: string, form: SubjectForm): string {
-  return `oidc:${federation}:${form.join('…')}`;
+function writeForm(kind: string, federation: string, form: SubjectForm): string {
+  return `${kind}:${federation}:${form.join('…')}`;
 }
 
 function isWild(text: string): boolean {

@@ -5,7 +5,7 @@ import { matchesPattern, type Pattern } from './pattern.ts';
 import type { Policy } from './policy.ts';
 import type { PolicyData, RuleData } from './policy-data.ts';
 import type { Rule } from './rule.ts';
-import { groupNameOf, SUBJECT_KINDS, splitSubject } from './subject.ts';
+import { groupNameOf, isFederated, splitSubject } from './subject.ts';
 
 /**
  * Finds rules that are valid but have no effect: those that have expired, and those that a deny covers
@@ -74,7 +74,8 @@ function lintRules(policy: Policy, now: number): Fault[] {
 /** Finds federated subjects that nobody can have, because that federation writes its subjects differently. */
 function lintFederated(entry: SubjectEntry, { data: { groups, federations } }: Policy): Fault[] {
   return federatedIn(entry, groups).flatMap((text) => {
-    const why = whyNoFederatedSubject(splitSubject(text)?.name ?? '', federations);
+    const subject = splitSubject(text);
+    const why = subject && whyNoFederatedSubject(subject, federations);
     return why === undefined ? [] : [warningOf(entry, `names "${text}", but ${why}`)];
   });
 }
@@ -93,12 +94,10 @@ export function lintFederations(policy: Policy, configured: ReadonlySet<string>)
 
 function federatedIn({ who: to }: SubjectEntry, groups: PolicyData['groups']): string[] {
   const all = to.flatMap((who) => [who, ...(membersOf(who, groups) ?? [])]);
-  return [...new Set(all)].filter(isFederated);
-}
-
-function isFederated(who: string): boolean {
-  const written = splitSubject(who);
-  return written !== undefined && SUBJECT_KINDS[written.kind].naming === 'federated';
+  return [...new Set(all)].filter((who) => {
+    const written = splitSubject(who);
+    return written !== undefined && isFederated(written);
+  });
 }
 
 /**

@@ -24,10 +24,11 @@ export function readMember(
       path,
       `"${text}" is a group, and a group cannot hold a group; list both in the rule's "to"`,
     );
-  const { kind, name: value } = splitSubject(text) ?? { kind: 'user', name: text };
+  const written = splitSubject(text) ?? ({ kind: 'user', name: text } as const);
+  const { kind, name: value } = written;
   switch (SUBJECT_KINDS[kind].naming) {
     case 'federated': {
-      const why = value === '' ? 'it names nobody' : whyNoFederatedPattern(value, forms);
+      const why = value === '' ? 'it names nobody' : whyNoFederatedPattern(written, forms);
       return why === undefined ? [text] : reportFault(parts, path, `"${text}": ${why}`);
     }
     case 'pattern':

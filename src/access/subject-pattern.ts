@@ -90,7 +90,7 @@ function compileOne(text: string, forms: SubjectForms): SubjectPattern {
     return { text, key: text, matches: (subject) => nameOf(subject) === text };
   const { kind, name } = written;
   const pattern = compilePattern(name);
-  const federated = isFederated(written) ? compileFederated(name, forms) : undefined;
+  const federated = isFederated(written) ? compileFederated(written, forms) : undefined;
   if (isFederated(written) && federated === undefined)
     throw new Error(`"${text}" does not fit how the subjects of that federation are written`);
   return {

@@ -12,8 +12,10 @@ import { readTemplate } from '../../src/config/subject-template.ts';
 import { globMatches } from './oracle.ts';
 import { ask, FORMS, faultsOf, policyOf, warningsOf } from './support/policy.ts';
 
+const oidc = (name: string) => ({ kind: 'oidc', name }) as const;
+
 const matches = (pattern: string, subject: string) =>
-  (compileFederated(pattern, FORMS) ?? assert.fail(pattern))(subject);
+  (compileFederated(oidc(pattern), FORMS) ?? assert.fail(pattern))(subject);
 
 test('a branch name does not pass for the main branch where a rule contains **', () => {
   const policy = policyOf(`allow:
@@ -69,9 +71,12 @@ test('a pattern whose wildcard could reach from one claim into another is refuse
     }
   }
   for (const text of ['oidc:*', 'oidc:*:acme/**', 'oidc:git**:acme/a@b', 'oidc:acme/**'])
-    assert.match(whyNoFederatedPattern(text.slice(5), FORMS) ?? '', /must name the federation/, text);
-  assert.match(whyNoFederatedPattern('github:${user}/**', FORMS) ?? '', /names of users and services only/);
-  assert.equal(whyNoFederatedPattern('cluster:system:*:x', FORMS), undefined);
+    assert.match(whyNoFederatedPattern(oidc(text.slice(5)), FORMS) ?? '', /must name the federation/, text);
+  assert.match(
+    whyNoFederatedPattern(oidc('github:${user}/**'), FORMS) ?? '',
+    /names of users and services only/,
+  );
+  assert.equal(whyNoFederatedPattern(oidc('cluster:system:*:x'), FORMS), undefined);
 });
 
 test('a subject that nobody can have is warned of', () => {
@@ -84,7 +89,17 @@ test('a subject that nobody can have is warned of', () => {
   ])
     assert.match(warningsOf(rule(who))[0] ?? '', /names "oidc:.*", but (nobody can|it names no)/, who);
   assert.deepEqual(warningsOf(rule('oidc:gitlab:acme/pay@branch/main')), []);
-  assert.equal(whyNoFederatedSubject('cluster:anything', FORMS), undefined);
+  assert.equal(whyNoFederatedSubject(oidc('cluster:anything'), FORMS), undefined);
+});
+
+test('the messages about a federated subject name its kind', () => {
+  assert.match(whyNoFederatedPattern(oidc('*'), FORMS) ?? '', /as oidc:NAME:…; oidc:\*\* means everybody/);
+  assert.match(whyNoFederatedSubject(oidc('acme'), FORMS) ?? '', /are written oidc:NAME:…/);
+  // The messages take the kind from the subject, so they are right for another federated kind too.
+  const cert = { kind: 'cert', name: 'github:acme/pay' } as const;
+  assert.match(whyNoFederatedSubject(cert, FORMS) ?? '', /are written cert:github:…@…/);
+  assert.match(whyNoFederatedPattern({ ...cert, name: '*' }, FORMS) ?? '', /as cert:NAME:…; cert:\*\* means/);
+  assert.match(whyNoFederatedSubject({ ...cert, name: 'acme' }, FORMS) ?? '', /are written cert:NAME:…/);
 });
 
 const LETTERS = ['a', 'b', '/', '@', ':', '*'];
@@ -126,8 +141,8 @@ test('for every template, claims and patterns of claims: text matches text if ea
       if (!('subject' in expanded) || !isWritable(patterns, between)) return;
       const written = `f:${before}${patterns.map((text, index) => text + (between[index] ?? behind)).join('')}`;
       if (!written.includes('*')) return;
-      assert.equal(whyNoFederatedPattern(written, forms), undefined, written);
-      const byText = compileFederated(written, forms)?.(`f:${expanded.subject}`);
+      assert.equal(whyNoFederatedPattern(oidc(written), forms), undefined, written);
+      const byText = compileFederated(oidc(written), forms)?.(`f:${expanded.subject}`);
       const byClaim = patterns.every((pattern, index) => globMatches(pattern, values[index] ?? ''));
       assert.equal(byText, byClaim, `${written} ${expanded.subject}`);
       decided++;

@@ -66,7 +66,7 @@ export const identityMutants: readonly Mutant[] = [
   {
     defence: 'a pattern that does not say where each claim ends is refused',
     file: 'src/access/read-member.ts',
-    find: 'whyNoFederatedPattern(value, forms);',
+    find: 'whyNoFederatedPattern(written, forms);',
     replace: 'undefined;',
     tests: FEDERATED_TESTS,
   },

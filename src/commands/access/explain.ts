@@ -87,7 +87,7 @@ function readGroups(
 
 /** Refuses a subject that no login can have, because an explanation would suggest that somebody has it. */
 function whyNobody({ subject }: AccessQuestion, { data }: Policy): string | undefined {
-  return isFederated(subject) ? whyNoFederatedSubject(subject.name, data.federations) : undefined;
+  return isFederated(subject) ? whyNoFederatedSubject(subject, data.federations) : undefined;
 }
 
 function readQuestion(
