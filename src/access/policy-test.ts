@@ -47,7 +47,7 @@ export function parseTest(
     return { wrong: `"${what}" is not hosted, so nobody can ${action} it`, key: action };
   if (expect === 'deny' && (limits ?? reserve) !== undefined)
     return {
-      wrong: 'a pull that is denied counts on no limit; remove "limits" and "reserve"',
+      wrong: 'a pull that is denied counts toward no limit; remove "limits" and "reserve"',
       key: limits ? 'limits' : 'reserve',
     };
   const moment = at === undefined ? undefined : parseMoment(at);

@@ -11,8 +11,8 @@ export async function drainNode(database: PostgresQueries, id: string): Promise<
 }
 
 /**
- * Removes a node that is gone for good, with all that only it has. Resolves to `alive` if it still runs, and
- * changes nothing then.
+ * Removes a node that will not come back, with all that only it has. Resolves to `alive` if it still runs,
+ * and changes nothing then.
  * @throws DatabaseUnavailable
  */
 export async function forgetNode(

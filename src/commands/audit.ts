@@ -266,7 +266,7 @@ function add(to: Summary, next: Summary): void {
   to.requests++;
   if (next.first.push !== undefined && isManifest(next.first)) {
     to.first = next.first;
-    // What failed before, the client has made good.
+    // The client has repeated what failed before, until it succeeded.
     to.status = next.status;
   }
   to.began = Math.min(to.began, next.began);

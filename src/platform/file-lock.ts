@@ -10,7 +10,7 @@ const PATIENCE = 5_000;
 const HOLDERS = 12;
 const LOOK_AGAIN_AFTER = 20;
 
-/** Thrown after a wait for a lock in vain. */
+/** Thrown if a lock did not become free in time. */
 class LockedError extends Error {
   override readonly name = 'LockedError';
 }

@@ -48,8 +48,8 @@ export const SLOW_INTERVAL = 2_500;
  */
 const SETTLE = 30;
 /**
- * The number of such pauses. A file that never stops changing is read all the same, and is refused if it is
- * torn.
+ * The number of such pauses. A file that still changes after the last one is read too, and is refused if it
+ * is torn.
  */
 const SETTLE_AT_MOST = 10;
 

@@ -117,7 +117,7 @@ export const CONTENT_VERBS: readonly VerbGroup[] = [
       }),
       verb({
         usage: 'forget <node>',
-        description: 'remove a node that is gone for good',
+        description: 'remove a node that will not come back',
         options: [],
         load: async () => {
           const { clusterForget } = await import('../../commands/cluster/manage.ts');

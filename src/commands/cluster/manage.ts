@@ -34,7 +34,7 @@ export function clusterDrain(
   });
 }
 
-/** Removes a node that is gone for good. */
+/** Removes a node that will not come back. */
 export function clusterForget(
   node: string,
   { home }: HomeOptions,

@@ -313,8 +313,8 @@ export class ClusterIndex implements IndexStore {
   }
 
   /**
-   * Returns what is remembered while every message arrives. Else it asks the database, and falls back on what
-   * is remembered if the configuration permits that.
+   * Returns what is remembered while every message arrives. Otherwise it asks the database. If that is
+   * away, it returns what is remembered, if the configuration permits that.
    */
   async #recall<Value>(
     repository: RepositoryName,

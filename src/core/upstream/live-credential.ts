@@ -104,7 +104,7 @@ class CredentialFile implements LiveCredential {
     this.#problem = undefined;
     this.#password = read.password;
     if (before.problem !== undefined) this.#log.info(place, 'the credential’s file can be used again');
-    // The first password is not a change, unless it was requested in vain before.
+    // The first password is not a change, unless the file could not be used before.
     if (read.password === before.password || (before.password ?? before.problem) === undefined) return;
     this.#log.info(place, 'the credential changed');
     this.#onChange();

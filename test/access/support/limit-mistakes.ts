@@ -313,7 +313,7 @@ export const LIMIT_MISTAKES: readonly PolicyMistake[] = [
     mistake: 'a test of the limits of a pull that is denied',
     edit: ['expect: allow, limits: [ci, each]', 'expect: deny, limits: [ci, each]'],
     at: '14:55',
-    message: 'a pull that is denied counts on no limit; remove "limits" and "reserve"',
+    message: 'a pull that is denied counts toward no limit; remove "limits" and "reserve"',
     fix: ['expect: deny', 'expect: allow'],
   },
 ];

@@ -27,8 +27,8 @@ export type RefreshAnswer =
   | { readonly kind: 'confirmed'; readonly person: DirectoryPerson }
   | { readonly kind: 'refused' }
   /**
-   * It accepts the token, and does not say who that is. The refresh token that it gives replaces the other
-   * one all the same. `fault` is present if it did not answer to the end.
+   * It accepts the token, and does not say who that is. The refresh token that it gives still replaces the
+   * other one. `fault` is present if it did not answer to the end.
    */
   | {
       readonly kind: 'unusable';

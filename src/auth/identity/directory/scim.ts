@@ -123,7 +123,7 @@ async function listUsers({ login, query }: ScimRequest, options: Options): Promi
   return answered(200, formatScimList({ items, startIndex, total: all.length }));
 }
 
-/** The person must log in before anything is known of them. A provider needs an id all the same. */
+/** The person must log in before anything is known of them. A provider needs an id before that. */
 async function addUser({ login, body }: ScimRequest, options: Options): Promise<DecidedScim> {
   const user = readScimMessage(body);
   if (user === undefined) return failed(400, 'the body is no user');

@@ -135,7 +135,7 @@ async function lookAtNodes(database: Postgres, own: string): Promise<readonly Fi
 function judgeSilence({ id, isAlive, beatAt }: NodeStatus): Finding[] {
   if (isAlive || beatAt === null) return [];
   const since = new Date(beatAt).toISOString().replace(/\.\d+Z$/, 'Z');
-  const mend = `start it, or, if it is gone for good, hubgate cluster forget ${id}`;
+  const mend = `start it, or, if it will not come back, hubgate cluster forget ${id}`;
   return [wrong(`the node ${id}`, `has given no sign of life since ${since}`, mend)];
 }
 
