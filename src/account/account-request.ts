@@ -9,6 +9,8 @@ export interface AccountRequest {
   readonly method: string;
   readonly path: string;
   readonly query: URLSearchParams;
+  /** The query as the client has written it, with its question mark; empty if there is none. */
+  readonly search: string;
   readonly form: URLSearchParams;
   /** The body as text, whatever it is. */
   readonly text: string;
@@ -28,9 +30,11 @@ export async function readAccountRequest(request: IncomingMessage): Promise<Acco
   const address = headers[ADDRESS_HEADER];
   const text = body.toString('utf8');
   const end = url.indexOf('?');
+  const search = end === -1 ? '' : url.slice(end);
   return {
     ...{ method, path: end === -1 ? url : url.slice(0, end), headers },
-    query: new URLSearchParams(end === -1 ? '' : url.slice(end)),
+    search,
+    query: new URLSearchParams(search),
     form: new URLSearchParams(isForm(headers) ? text : ''),
     text,
     address: typeof address === 'string' ? address : '',

@@ -13,7 +13,7 @@ import { AUDIT_HEADER } from '../protocol/account-audit.ts';
 import { readAccountRequest } from './account-request.ts';
 import { readActivity } from './activity.ts';
 import { type AccountAnswer, pageAnswer } from './answer.ts';
-import { type OpenedAuthClient, openAccountAuthClient } from './auth-client.ts';
+import { type OpenedAuthClient, openAccountAuthClient, TooLongForAuth } from './auth-client.ts';
 import { ACTIVITY, AUTH_DEADLINE } from './limits.ts';
 import { messagePage } from './pages/message.ts';
 import { answerAccount } from './routes.ts';
@@ -57,7 +57,7 @@ function answering({ auth, ...dependencies }: RoleDependencies, log: Logger): Re
   ): Promise<AccountAnswer> => {
     const request = await readAccountRequest(incoming);
     return request === undefined
-      ? pageAnswer(messagePage({ title: 'Too long', host }, ['This request is too long.']), 413)
+      ? tooLong(host)
       : answerAccount(request, { ...dependencies, auth: auth.forRequest(decisions) });
   };
   return (request, response) => {
@@ -72,7 +72,12 @@ function answering({ auth, ...dependencies }: RoleDependencies, log: Logger): Re
   };
 }
 
+function tooLong(host: string): AccountAnswer {
+  return pageAnswer(messagePage({ title: 'Too long', host }, ['This request is too long.']), 413);
+}
+
 function failure(error: unknown, host: string, log: Logger): AccountAnswer {
+  if (error instanceof TooLongForAuth) return tooLong(host);
   const isPeers = error instanceof PeerUnreachable || error instanceof PeerFailed;
   if (isPeers) log.warn({ reason: error.message }, 'auth does not answer the account page');
   else log.error({ err: error }, 'the account page failed');

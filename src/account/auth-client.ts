@@ -3,7 +3,7 @@ import { askPeer, parseAnswer } from '../platform/ipc/ask-peer.ts';
 import { type HttpClient, openSocketClient } from '../platform/ipc/http-client.ts';
 import { ACCOUNT_REFUSAL, type AccountRefusal } from '../protocol/account-api.ts';
 import { AUDIT_HEADER } from '../protocol/account-audit.ts';
-import { AUTH_DEADLINE } from './limits.ts';
+import { AUTH_DEADLINE, AUTH_REQUEST_SIZE } from './limits.ts';
 
 const PEER = 'auth';
 
@@ -11,6 +11,11 @@ const PEER = 'auth';
 const REFUSED = 400;
 
 export type AuthAnswer<T, Refusal = AccountRefusal> = { readonly value: T } | { readonly refused: Refusal };
+
+/** Thrown if a client has sent more than auth reads. */
+export class TooLongForAuth extends Error {
+  override readonly name = 'TooLongForAuth';
+}
 
 export interface AccountAuthClient {
   /**
@@ -54,10 +59,11 @@ export function openAccountAuthClient(socket: string): OpenedAuthClient {
 
 function clientFor(http: HttpClient, decisions: string[]): AccountAuthClient {
   const send = async (path: string, request: object) => {
+    const body = JSON.stringify(request);
+    if (Buffer.byteLength(body) > AUTH_REQUEST_SIZE) throw new TooLongForAuth();
     const answer = await askPeer(http, PEER, {
-      ...{ method: 'POST', path, deadline: AUTH_DEADLINE },
+      ...{ method: 'POST', path, deadline: AUTH_DEADLINE, body },
       headers: { 'content-type': 'application/json' },
-      body: JSON.stringify(request),
     });
     decisions.push(...[answer.headers[AUDIT_HEADER] ?? []].flat());
     return answer;

@@ -49,15 +49,11 @@ async function begin(
  */
 async function finish(
   login: string,
-  { query, headers, address }: AccountRequest,
+  { search: query, headers, address }: AccountRequest,
   { auth, mirror, clock }: DirectoryLoginDependencies,
 ): Promise<AccountAnswer> {
   const state = (loginCookieIn(headers.cookie) ?? '').slice(0, REQUEST_LENGTHS.pendingLogin);
-  const answer = await auth.ask(
-    '/login/finish',
-    { login, query: `?${query}`, state, address },
-    FINISHED_LOGIN,
-  );
+  const answer = await auth.ask('/login/finish', { login, query, state, address }, FINISHED_LOGIN);
   if ('refused' in answer) return refused(answer.refused, mirror.host);
   const { session, expiresAt, user } = answer.value;
   const returnTo = parseReturnTo(answer.value.returnTo);

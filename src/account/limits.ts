@@ -9,6 +9,12 @@ export const FORM_SIZE = 64 * 1024;
  */
 export const AUTH_DEADLINE = 14_000;
 
+/**
+ * The most bytes of a request to auth. A form can be longer than this when it is written as JSON, and auth
+ * would end the connection, so that the request would be sent again and again.
+ */
+export const AUTH_REQUEST_SIZE = 256 * 1024;
+
 /** The bounds on the part of the audit log that a page shows. */
 export const ACTIVITY = {
   /**

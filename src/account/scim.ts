@@ -9,7 +9,7 @@ import type { AccountAuthClient } from './auth-client.ts';
 
 /** Resolves to undefined if no login has SCIM. */
 export async function answerScim(
-  { method, path, query, headers, text }: AccountRequest,
+  { method, path, search, headers, text }: AccountRequest,
   auth: AccountAuthClient,
 ): Promise<AccountAnswer | undefined> {
   const [login = '', ...rest] = path.slice(SCIM_PATH.length).split('/');
@@ -17,7 +17,7 @@ export async function answerScim(
     '/scim',
     {
       ...{ login: login.slice(0, 100), method, path: `/${rest.join('/')}`.slice(0, 2_000) },
-      ...{ query: String(query), authorization: headers.authorization?.slice(0, 2_000) ?? '', body: text },
+      ...{ query: search, authorization: headers.authorization?.slice(0, 2_000) ?? '', body: text },
     },
     SCIM_ANSWER,
   );

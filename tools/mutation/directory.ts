@@ -211,6 +211,13 @@ export const directoryMutants: readonly Mutant[] = [
     tests: SCIM_TESTS,
   },
   {
+    defence: 'the account page asks auth for nothing that is longer than auth reads',
+    file: 'src/account/auth-client.ts',
+    find: 'Buffer.byteLength(body) > AUTH_REQUEST_SIZE',
+    replace: 'false',
+    tests: ['test/account/odd-requests.test.ts'],
+  },
+  {
     defence: 'a group that no database can keep does not keep anybody from being confirmed',
     file: 'src/auth/identity/directory/directory.ts',
     find: "name.isWellFormed() && !name.includes('\\0')",
