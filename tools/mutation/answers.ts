@@ -56,7 +56,7 @@ export const answersMutants: readonly Mutant[] = [
   {
     defence: 'a machine’s certificate does not hide the challenge from who logs in',
     file: 'src/gateway/routes/v2.ts',
-    find: "state.target === undefined && route.kind === 'ping'",
+    find: "target.kind === 'read' && target.route.kind === 'ping'",
     replace: 'false',
     tests: CERTIFICATE_TESTS,
   },

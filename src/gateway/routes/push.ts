@@ -24,9 +24,9 @@ export function pushSteps(dependencies: V2Dependencies): readonly V2Step[] {
 function recordWrite({ audit }: V2Dependencies): V2Step {
   return async ({ req, state }, next) => {
     const { target } = state;
-    if (target === undefined) return next();
+    if (target.kind !== 'write') return next();
     const { authentication, address, started } = state;
-    state.write = { request: req, authentication, address, started, target };
+    state.write = { request: req, authentication, address, started, target: target.write };
     await next();
     const line = writtenLine(state.write, state.decision, state.written);
     if (line !== undefined) audit(line);
@@ -37,12 +37,13 @@ function recordWrite({ audit }: V2Dependencies): V2Step {
 function authorizeWrite(dependencies: V2Dependencies): V2Step {
   return (context, next) => {
     const { req, res, state } = context;
-    if (state.target === undefined) return next();
+    const { target } = state;
+    if (target.kind !== 'write') return next();
     const decision = decideWrite(state.write, dependencies);
     state.decision = decision;
     if (decision.kind === 'granted') return next();
     context.respond = false;
-    const message = REFUSED[state.target.action];
+    const message = REFUSED[target.write.action];
     refuseUnread(req, res, { message, ...accessRefusal(state.authentication, decision, dependencies) });
     state.written = { status: ERRORS[decision.error].status };
     return;
@@ -82,7 +83,7 @@ function forwardToCore(dependencies: V2Dependencies): V2Step {
     const { req, res, state } = context;
     const { target, write, authentication } = state;
     const { sendWrite } = dependencies;
-    if (target === undefined || sendWrite === undefined) return next();
+    if (target.kind !== 'write' || sendWrite === undefined) return next();
     context.respond = false;
     using rights = recheckAccess(req, authentication, {
       credentials: dependencies.credentials,
@@ -92,7 +93,7 @@ function forwardToCore(dependencies: V2Dependencies): V2Step {
     if (hasBody(req) && req.headers.expect !== undefined) res.writeContinue();
     try {
       const answer = await sendWrite(hostedWrite(write, rights.signal, dependencies));
-      state.written = sendAnswer(req, res, target, answer, dependencies);
+      state.written = sendAnswer(req, res, target.write, answer, dependencies);
     } catch (error) {
       state.written = answerFailure(req, res, error, rights.signal, dependencies);
     }

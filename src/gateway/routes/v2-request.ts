@@ -54,6 +54,18 @@ export interface Pull extends RepositoryRequest {
   readonly accountings: PullAccounting[];
 }
 
+export interface ReadTarget {
+  readonly kind: 'read';
+  readonly method: 'GET' | 'HEAD';
+  readonly route: Exclude<Route, UploadRoute | { kind: 'mirrored-upload' }>;
+}
+
+/** What a request is about, and whether it reads or writes. Nobody can write to a mirrored repository. */
+export type V2Target =
+  | ReadTarget
+  | { readonly kind: 'write'; readonly write: WriteTarget }
+  | { readonly kind: 'mirrored-write' };
+
 /**
  * The knowledge that the steps so far have gained about a request. A step reads only what an earlier step has
  * added.
@@ -62,14 +74,7 @@ export interface V2State {
   /** Added by `parseRoute`. */
   started: number;
   address: ClientAddress;
-  method: 'GET' | 'HEAD';
-  route: Exclude<Route, UploadRoute | { kind: 'mirrored-upload' }>;
-  /** Added by `parseRoute` for a request that writes to a hosted repository. */
-  target?: WriteTarget | undefined;
-  /**
-   * Added by `parseRoute`: true for a request that would write to a mirrored repository. It has no `route`.
-   */
-  isMirroredWrite?: boolean;
+  target: V2Target;
   /** Added by `authenticate`. */
   authentication: Authentication;
   /** Added by `recordWrite`, and below it by the step that answers the write. */

@@ -7,7 +7,7 @@ import { answerPing } from './ping.ts';
 import { authorizePull, deliverAnswer, fetchFromCore, recordPull } from './pull.ts';
 import { pushSteps } from './push.ts';
 import { methodsOf, writeTarget } from './push-request.ts';
-import type { V2Dependencies, V2State, V2Step } from './v2-request.ts';
+import type { ReadTarget, V2Dependencies, V2Step, V2Target } from './v2-request.ts';
 
 /** Returns the steps of every request of the distribution API, from its raw target to its audit line. */
 export function v2Steps(dependencies: V2Dependencies): readonly V2Step[] {
@@ -45,22 +45,27 @@ function parseRoute({ addressOf, names, sendWrite }: V2Dependencies): V2Step {
     const parsed = parseTarget(req.url ?? '', names);
     if ('refusal' in parsed) return refuse(res, { error: parsed.refusal });
     const { route } = parsed;
-    state.target = sendWrite === undefined ? undefined : writeTarget(route, method);
-    if (state.target !== undefined) return next();
-    if (sendWrite !== undefined && writesToMirrored(route, method)) {
-      state.isMirroredWrite = true;
-      return next();
-    }
-    if (isUpload(route) || (method !== 'GET' && method !== 'HEAD'))
+    const takesWrites = sendWrite !== undefined;
+    const target = targetOf(route, method, takesWrites);
+    if (target === undefined)
       return refuse(res, {
         error: 'UNSUPPORTED',
         headers: { allow: allowedMethods(route) },
-        ...(sendWrite !== undefined && { message: unsupported(route) }),
+        ...(takesWrites && { message: unsupported(route) }),
       });
-    state.route = route;
-    state.method = method;
+    state.target = target;
     return next();
   };
+}
+
+/** Returns undefined if the route does not have the method. */
+function targetOf(route: Route, method: string | undefined, takesWrites: boolean): V2Target | undefined {
+  const write = takesWrites ? writeTarget(route, method) : undefined;
+  if (write !== undefined) return { kind: 'write', write };
+  if (takesWrites && writesToMirrored(route, method)) return { kind: 'mirrored-write' };
+  return isUpload(route) || (method !== 'GET' && method !== 'HEAD')
+    ? undefined
+    : { kind: 'read', method, route };
 }
 
 /** Returns the message of a 405 if something is hosted, because a push to another name can then succeed. */
@@ -91,7 +96,7 @@ function writesToMirrored(route: Route, method = ''): boolean {
 function refuseMirroredWrite({ pushableNamespaces }: V2Dependencies): V2Step {
   return (context, next) => {
     const { req, res, state } = context;
-    if (state.isMirroredWrite !== true) return next();
+    if (state.target.kind !== 'mirrored-write') return next();
     context.respond = false;
     const own = pushableNamespaces(state.authentication, state.address);
     refuseUnread(req, res, {
@@ -107,16 +112,15 @@ function allowedMethods(route: Route): string {
   return 'repository' in route && isHosted(route.repository) ? methodsOf(route) : 'GET, HEAD';
 }
 
-function isUpload(route: Route): route is Exclude<Route, V2State['route']> {
+function isUpload(route: Route): route is Exclude<Route, ReadTarget['route']> {
   return route.kind === 'uploads' || route.kind === 'upload' || route.kind === 'mirrored-upload';
 }
 
 function authenticate(dependencies: V2Dependencies): V2Step {
   return async ({ req, state }, next) => {
-    const { route } = state;
+    const { target } = state;
     // Docker and podman send a login only if the ping asks for one, so a certificate does not answer a ping.
-    const ignoreCertificate =
-      state.isMirroredWrite !== true && state.target === undefined && route.kind === 'ping';
+    const ignoreCertificate = target.kind === 'read' && target.route.kind === 'ping';
     state.authentication = await dependencies.authenticate(req, { ignoreCertificate });
     return next();
   };
@@ -137,7 +141,9 @@ function limitInFlight({ subjects }: V2Dependencies): V2Step {
 function answerPingOrCatalog(dependencies: V2Dependencies): V2Step {
   return (context, next) => {
     const { req: request, res, state } = context;
-    const { route, method, authentication, address, started } = state;
+    const { target, authentication, address, started } = state;
+    if (target.kind !== 'read') throw new Error('a write was answered by no step');
+    const { route, method } = target;
     if (route.kind === 'ping') {
       // The answer is complete, so Koa need not look for one.
       context.respond = false;
