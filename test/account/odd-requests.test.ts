@@ -24,7 +24,12 @@ const FORM = { 'content-type': 'application/x-www-form-urlencoded' };
 const LONG = ['\u0001'.repeat(60_000), '"'.repeat(60_000), "'".repeat(60_000), '\u00e9'.repeat(30_000)];
 const LONG_QUERIES = ["'".repeat(7_900), '&'.repeat(7_900), '%00'.repeat(2_600), '+'.repeat(7_900)];
 
-async function statusOf(target: string, method: string, headers: Record<string, string>, send?: string) {
+async function statusOf(
+  target: string,
+  method: string,
+  headers: Record<string, string>,
+  send?: string | Uint8Array,
+) {
   // A machine that asks for a token is no browser.
   const isMachine = /^\/account\/device(?!\/decide)/.test(target);
   const from: Record<string, string> = isMachine ? {} : { 'sec-fetch-site': 'same-origin' };
@@ -38,7 +43,7 @@ async function faultsOf(
     target: string,
     method: string,
     headers: Record<string, string>,
-    send?: string,
+    send?: string | Uint8Array,
   ])[],
 ) {
   const from = hubgate.log.length;
@@ -62,6 +67,29 @@ test('a form with a long text in any field is refused, and leaves no fault in th
     names.flatMap((name) => LONG.map((text) => [target, 'POST', FORM, `${name}=${text}`] as const)),
   );
   assert.deepEqual(await faultsOf(requests), []);
+});
+
+test('a form that is no text is refused, although each of its bytes becomes three', async () => {
+  const noText = Buffer.alloc(60_000, 0xff);
+  const targets = ['/account/login', '/account/device', '/account/scim/corp/Users'];
+  assert.deepEqual(await faultsOf(targets.map((target) => [target, 'POST', FORM, noText] as const)), []);
+});
+
+test('a path and headers that no browser sends are refused', async () => {
+  const long = 'x'.repeat(12_000);
+  const odd = ['\u00e9', '\u0080', '\u00ff'];
+  assert.deepEqual(
+    await faultsOf([
+      ...odd.map((text) => [`/account/login?to=${text}`, 'GET', {}] as const),
+      ...odd.map((text) => ['/account/', 'GET', { cookie: `__Host-hubgate=${text}` }] as const),
+      ...odd.map((text) => ['/account/', 'GET', { 'content-type': text, origin: text }] as const),
+      ...odd.map((text) => ['/account/scim/corp/Users', 'GET', { authorization: text }] as const),
+      [`/account/${long}`, 'GET', {}],
+      ['/account/', 'GET', { cookie: `__Host-hubgate=${long}` }],
+      ['/account/scim/corp/Users', 'GET', { authorization: long }],
+    ]),
+    [],
+  );
 });
 
 test('a long query is refused, and leaves no fault in the log', async () => {

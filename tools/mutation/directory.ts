@@ -211,6 +211,13 @@ export const directoryMutants: readonly Mutant[] = [
     tests: SCIM_TESTS,
   },
   {
+    defence: 'a gateway hands over no form that is longer than the account page reads',
+    file: 'src/gateway/routes/account.ts',
+    find: ' || Buffer.byteLength(text) > ACCOUNT_REQUESTS.maxBody',
+    replace: '',
+    tests: ['test/account/odd-requests.test.ts'],
+  },
+  {
     defence: 'the account page asks auth for nothing that is longer than auth reads',
     file: 'src/account/auth-client.ts',
     find: 'Buffer.byteLength(body) > AUTH_REQUEST_SIZE',

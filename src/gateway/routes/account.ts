@@ -65,7 +65,10 @@ export async function handOverAccount(
   const body = await readBody(chunks, ACCOUNT_REQUESTS.maxBody).catch(() => {
     throw new ClientGone();
   });
-  if (body === undefined) {
+  const text = body?.toString('utf8');
+  // Each byte that is no UTF-8 becomes three, and the page ends the connection of a longer body.
+  const isTooLong = text === undefined || Buffer.byteLength(text) > ACCOUNT_REQUESTS.maxBody;
+  if (isTooLong) {
     // The client reads the refusal only if the rest of its form is not answered by a reset.
     if (!request.complete) response.setHeader('connection', 'close');
     response.writeHead(413, { ...PLAIN_TEXT, ...ENFORCED });
@@ -80,7 +83,7 @@ export async function handOverAccount(
       method,
       path: request.url ?? ACCOUNT_PATH,
       headers: { ...handedHeaders(request.headers, isScim), [ADDRESS_HEADER]: address },
-      ...(body.length > 0 && { body: body.toString('utf8') }),
+      ...(text !== '' && { body: text }),
       share: addressKey(address),
       signal: request.signal,
     });
