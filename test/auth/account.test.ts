@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto';
 import { readFile, writeFile } from 'node:fs/promises';
 import { after, test } from 'node:test';
 import { hashPassword } from '../../src/auth/identity/password.ts';
-import { SESSIONS } from '../../src/auth/limits.ts';
+import { PERSONAL_TOKENS, SESSIONS } from '../../src/auth/limits.ts';
 import { askAuth } from '../support/ask-auth.ts';
 import { imageOf } from '../support/image.ts';
 import { PASSWORD } from '../support/test-hubgate.ts';
@@ -18,7 +18,7 @@ const { hubgate } = await withMirror(
   { after },
   {
     policy: 'allow: [{ pull: everything, to: authenticated }]',
-    users: ['ana', 'jin', 'zoe', 'max', 'lea', 'tom', 'kim', 'eve'],
+    users: ['ana', 'jin', 'zoe', 'max', 'lea', 'tom', 'kim', 'eve', 'ida'],
     configuration: { token: { longest: '30d' } },
     images: { 'library/alpine': imageOf() },
   },
@@ -222,4 +222,26 @@ test('a user has at most as many sessions as the limit says', async () => {
   await using state = hubgate.openState();
   const own = (await state.sessions()).filter(({ user }) => user === 'ana');
   assert.equal(own.length, SESSIONS.ofUser);
+});
+
+test('a user has at most as many tokens as the limit says, also by machines that were approved before', async () => {
+  const session = await logIn('ida');
+  const csrf = await csrfOf(session);
+  for (let count = 1; count < PERSONAL_TOKENS.ofUser; count++) await hubgate.giveToken('ida');
+  const begin = async () => (await asked('/device/begin', { machine: 'laptop', address: ADDRESS })).body;
+  const approve = async ({ user_code }: Awaited<ReturnType<typeof begin>>) =>
+    (await asked('/device/decide', { session, csrf, user_code, approve: true })).body;
+  const machines = [await begin(), await begin(), await begin()];
+  for (const machine of machines) assert.deepEqual(await approve(machine), { done: true });
+  const polled = [];
+  for (const { device_code } of machines) polled.push(await asked('/device/poll', { device_code }));
+  assert.deepEqual(
+    polled.map(({ body }) => body.error),
+    [undefined, 'access_denied', 'access_denied'],
+  );
+  for (const body of [await approve(await begin()), (await create(session)).body])
+    assert.match(String(body.reasons), /you have 100 tokens already; revoke one/);
+  await using state = hubgate.openState();
+  const own = (await state.tokens()).filter(({ owner }) => owner === 'ida');
+  assert.equal(own.length, PERSONAL_TOKENS.ofUser);
 });

@@ -211,6 +211,13 @@ export const directoryMutants: readonly Mutant[] = [
     tests: SCIM_TESTS,
   },
   {
+    defence: 'machines that were approved before get no tokens beyond the limit of a user',
+    file: 'src/auth/routes/device.ts',
+    find: '(await whyNoMoreTokens({ state, owner })).length > 0',
+    replace: 'false',
+    tests: ['test/auth/account.test.ts'],
+  },
+  {
     defence: 'a gateway hands over no form that is longer than the account page reads',
     file: 'src/gateway/routes/account.ts',
     find: ' || Buffer.byteLength(text) > ACCOUNT_REQUESTS.maxBody',

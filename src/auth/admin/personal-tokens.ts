@@ -22,6 +22,13 @@ export async function personalTokens({
   return (await state.tokens()).filter((token) => isOwnerOf(owner, token));
 }
 
+/** Returns why somebody can have no further token. */
+export async function whyNoMoreTokens(options: PersonalTokensOptions): Promise<string[]> {
+  return (await personalTokens(options)).length < PERSONAL_TOKENS.ofUser
+    ? []
+    : [`you have ${PERSONAL_TOKENS.ofUser} tokens already; revoke one that you no longer need`];
+}
+
 export interface WantedToken extends WrittenTerms {
   readonly label: string;
 }
@@ -41,9 +48,7 @@ export async function createPersonalToken(
     ...whyNoLabel(label),
     ...whyTooMany(written),
     ...('wrong' in terms ? terms.wrong : []),
-    ...((await personalTokens({ state, owner })).length >= PERSONAL_TOKENS.ofUser
-      ? [`you have ${PERSONAL_TOKENS.ofUser} tokens already; revoke one that you no longer need`]
-      : []),
+    ...(await whyNoMoreTokens({ state, owner })),
   ];
   if ('wrong' in terms || reasons.length > 0) return { kind: 'wrong', reasons };
   return { kind: 'done', ...(await putNewToken(state, { owner, terms, label: label.trim(), now })) };

@@ -11,13 +11,13 @@ import {
   type DeviceToken,
   type ShownDevice,
 } from '../../protocol/device-api.ts';
-import { personalTokens, whyNoLabel } from '../admin/personal-tokens.ts';
+import { whyNoLabel, whyNoMoreTokens } from '../admin/personal-tokens.ts';
 import { putNewToken } from '../admin/tokens.ts';
 import { type DeviceGrant, formatUserCode } from '../identity/device-grant.ts';
 import { identityOf, isOfPerson } from '../identity/directory/counted-people.ts';
 import { isTokenSecret, parseServiceToken, tokenCredential } from '../identity/service-token.ts';
 import type { ActiveSession } from '../identity/sessions.ts';
-import { DEVICE_GRANT, PERSONAL_TOKENS } from '../limits.ts';
+import { DEVICE_GRANT } from '../limits.ts';
 import type { StoredDevice } from '../state/stored-device.ts';
 import { type AccountRouteDependencies, ownerOfSession, refuseAccount, sessionOf } from './account.ts';
 import { auditUser } from './audited.ts';
@@ -64,6 +64,9 @@ export async function pollDevice(context: Context, dependencies: DeviceRouteDepe
   if (owner === undefined || owner.isDisabled || (owner.id ?? null) !== decision.ownerId)
     return refuseDevice(context, { error: 'access_denied' });
   const { state, tokens, clock, log } = dependencies;
+  // The user may have approved other machines since.
+  if ((await whyNoMoreTokens({ state, owner })).length > 0)
+    return refuseDevice(context, { error: 'access_denied' });
   const lifetime = Math.min(DEVICE_GRANT.tokenLifetime, tokens.longest);
   const made = { owner, terms: { lifetime, pull: null, from: null }, label: machine, now: clock() };
   const { id, token, expiresAt: expires } = await putNewToken(state, made);
@@ -115,11 +118,8 @@ export async function decideDevice(context: Context, dependencies: DeviceRouteDe
   if (device === undefined) return;
   const { state, devices, log } = dependencies;
   const { user, login } = active;
-  if (request.approve && (await personalTokens({ state, owner })).length >= PERSONAL_TOKENS.ofUser)
-    return refuseAccount(context, {
-      error: 'WRONG',
-      reasons: [`you have ${PERSONAL_TOKENS.ofUser} tokens already; revoke one that you no longer need`],
-    });
+  const reasons = request.approve ? await whyNoMoreTokens({ state, owner }) : [];
+  if (reasons.length > 0) return refuseAccount(context, { error: 'WRONG', reasons });
   const decision = { user, login, ownerId: owner.id ?? null, isApproved: request.approve };
   if (!(await devices.decide(device, decision))) return refuseAccount(context, UNKNOWN);
   const { machine, address } = device;
