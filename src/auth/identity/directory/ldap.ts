@@ -259,25 +259,30 @@ function idFilter(stableId: string): EqualityFilter {
 
 /**
  * Returns the name of a group: the first value of a DN (RFC 4514), such as `payments` of
- * `cn=payments,ou=groups`. A value that is not a DN is the name itself.
+ * `cn=payments,ou=groups`. A value that is not a DN is the name itself. Spaces around a value of a DN do not
+ * count, and everything that is escaped does, because it distinguishes two groups.
  */
-function groupNameIn(text: string): string {
+export function groupNameIn(text: string): string {
   const begin = text.indexOf('=');
   if (begin < 0) return text;
   const bytes: number[] = [];
-  const value = Buffer.from(text.slice(begin + 1));
+  const value = Buffer.from(text.slice(begin + 1).replace(/^ +/, ''));
+  let end = 0;
   for (let at = 0; at < value.length; at++) {
-    const byte = value[at] ?? 0;
-    const char = String.fromCharCode(byte);
+    const char = String.fromCharCode(value[at] ?? 0);
     if (char === ',' || char === '+') break;
-    if (char !== '\\') {
-      bytes.push(byte);
-      continue;
-    }
-    const hex = value.subarray(at + 1, at + 3).toString('latin1');
-    const isHex = /^[0-9A-Fa-f]{2}$/.test(hex);
-    bytes.push(isHex ? Number.parseInt(hex, 16) : (value[at + 1] ?? 0));
-    at += isHex ? 2 : 1;
+    const { byte, length } = char === '\\' ? escapedAt(value, at + 1) : { byte: value[at] ?? 0, length: 0 };
+    bytes.push(byte);
+    if (char !== ' ') end = bytes.length;
+    at += length;
   }
-  return Buffer.from(bytes).toString('utf8').trim();
+  return Buffer.from(bytes.slice(0, end)).toString('utf8');
+}
+
+/** Reads what follows a backslash: two hexadecimal digits, or the character itself. */
+function escapedAt(value: Buffer, at: number): { readonly byte: number; readonly length: number } {
+  const hex = value.subarray(at, at + 2).toString('latin1');
+  return /^[0-9A-Fa-f]{2}$/.test(hex)
+    ? { byte: Number.parseInt(hex, 16), length: 2 }
+    : { byte: value[at] ?? 0, length: 1 };
 }
