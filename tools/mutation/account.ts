@@ -38,8 +38,8 @@ export const accountMutants: readonly Mutant[] = [
   {
     defence: 'a session ends with its credential',
     file: SESSIONS,
-    find: 'isTooNew(stored, now) || !isInForce(stored)',
-    replace: 'isTooNew(stored, now)',
+    find: 'isOver || !isInForce(stored)',
+    replace: 'isOver',
     tests: AUTH_TESTS,
   },
   {

@@ -54,7 +54,7 @@ export function createSessions({ state, credentials, clock }: SessionsOptions): 
   const makeRoom = async (user: string) => {
     const now = clock();
     const all = await state.sessions();
-    const over = all.filter((one) => endOf(one) <= now || !isInForce(one));
+    const over = all.filter((one) => endOf(one) <= now);
     const own = all.filter((one) => one.user === user && !over.includes(one));
     const surplus = own.slice(0, Math.max(0, own.length - SESSIONS.ofUser + 1));
     for (const { hash } of [...over, ...surplus]) await state.removeSession(hash);
@@ -78,7 +78,10 @@ export function createSessions({ state, credentials, clock }: SessionsOptions): 
       const stored = await state.session(hashOfSession(session));
       if (stored === undefined) return undefined;
       const now = clock();
-      if (endOf(stored) <= now || isTooNew(stored, now) || !isInForce(stored)) {
+      const isOver = endOf(stored) <= now || isTooNew(stored, now);
+      // It may have begun at another node, with a credential that is newer than the last look here.
+      if (!isOver && !isInForce(stored)) await credentials.refresh();
+      if (isOver || !isInForce(stored)) {
         await state.removeSession(stored.hash);
         return undefined;
       }
