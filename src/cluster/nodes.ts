@@ -80,6 +80,19 @@ export class Nodes implements AsyncDisposable {
     return this.#known.find((one) => one.id === id && id !== this.own.id);
   }
 
+  /**
+   * Returns another node that is alive. One that has joined since the last sign of life of this node is not
+   * known yet, so the nodes are read again before there is none.
+   * @throws DatabaseUnavailable
+   */
+  async findAlive(isWanted: (node: ClusterNode) => boolean): Promise<ClusterNode | undefined> {
+    const find = () => this.#known.find((one) => one.isAlive && one.id !== this.own.id && isWanted(one));
+    const known = find();
+    if (known !== undefined) return known;
+    await this.refresh();
+    return find();
+  }
+
   /** Calls `task` after each sign of life. */
   onBeat(task: OnBeat): void {
     this.#onBeat.push(task);

@@ -71,6 +71,18 @@ test('a node that comes later gets a blob from a node that has it, with the upst
   assertBytes(await node(2).blob(`acme/app/${blob}`), bytes);
 });
 
+test('a node gets a blob from one that has joined since its last sign of life', async () => {
+  // The other nodes say only once a minute that they are alive, and read then who else is.
+  const limits = { ...PATIENT_CLUSTER, renewEvery: 60_000 };
+  await using early = await startNode(hub, database, 'early', { limits });
+  await early.ask('acme/app/manifests/latest');
+  await using late = await startNode(hub, database, 'late', { limits });
+  await late.ask('acme/app/manifests/latest');
+  assertBytes(await late.blob(`acme/app/${blob}`), bytes);
+  await hub.stop();
+  assertBytes(await early.blob(`acme/app/${blob}`), bytes);
+});
+
 test('a node receives the bytes of a download by another one while they arrive', async () => {
   for (const one of nodes) await one.ask('acme/app/manifests/latest');
   const gate = Promise.withResolvers<void>();

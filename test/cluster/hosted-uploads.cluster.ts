@@ -5,12 +5,13 @@ import { once } from 'node:events';
 import { readdir } from 'node:fs/promises';
 import path from 'node:path';
 import { after, afterEach, before, beforeEach, suite, test } from 'node:test';
+import type { ClusterLimits } from '../../src/cluster/limits.ts';
 import { assertBytes } from '../support/assert-bytes.ts';
 import { digestOf, errorOf, HostedCore } from '../support/hosted-core.ts';
 import { waitFor } from '../support/wait-for.ts';
 import { BUCKET, type ObjectServer, startVersity, whyNoServer } from './support/object-servers.ts';
 import { type PostgresServer, startPostgres } from './support/postgres-server.ts';
-import { nodeOptions } from './support/test-cluster.ts';
+import { nodeOptions, PATIENT_CLUSTER } from './support/test-cluster.ts';
 
 suite('uploads in a cluster', { skip: await whyNoServer('versitygw') }, () => {
   let server: PostgresServer;
@@ -41,12 +42,12 @@ suite('uploads in a cluster', { skip: await whyNoServer('versitygw') }, () => {
     nodes = [];
   });
 
-  async function start(id: string): Promise<HostedCore> {
+  async function start(id: string, limits?: ClusterLimits): Promise<HostedCore> {
     const { endpoint, accessKeyFile, secretKeyFile } = s3;
     const place = { endpoint, bucket: BUCKET, prefix: path.basename(database), region: 'us-east-1' };
     const objects = { ...place, accessKeyFile, secretKeyFile, limits: { probe: 60_000 } };
     const node = await HostedCore.start({}, {}, undefined, {
-      cluster: { ...(await nodeOptions(database, id)), objects },
+      cluster: { ...(await nodeOptions(database, id, limits)), objects },
     });
     nodes.push(node);
     return node;
@@ -84,6 +85,13 @@ suite('uploads in a cluster', { skip: await whyNoServer('versitygw') }, () => {
     for (const node of nodes)
       assertBytes(await node.core.blob(`acme/app/blobs/${digest}`, 'private', 'hosted'), bytes);
     assert.deepEqual(await uploadsOf(first), []);
+  });
+
+  test('an upload reaches a node that has joined since the last sign of life of this one', async () => {
+    const limits = { ...PATIENT_CLUSTER, renewEvery: 60_000 };
+    const early = await start('early', limits);
+    const upload = await (await start('late', limits)).begin();
+    assert.equal((await early.write('PATCH', upload, { body: 'abc' })).status, 202);
   });
 
   test('a chunk out of order and a wrong digest are refused through another node as on the own one', async () => {

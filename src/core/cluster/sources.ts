@@ -52,7 +52,8 @@ export class Sources {
       if ((await objects?.find(digest)) !== undefined) return true;
       const holder = await leases.holder(digest);
       if (holder !== undefined && nodes.find(holder.node) !== undefined) return true;
-      return (await copies.elsewhere(digest)).some((id) => nodes.find(id)?.isAlive === true);
+      const ids = [...(await copies.elsewhere(digest)), ...(holder === undefined ? [] : [holder.node])];
+      return ids.length > 0 && (await nodes.findAlive(({ id }) => ids.includes(id))) !== undefined;
     } catch (error) {
       if (error instanceof DatabaseUnavailable) return false;
       throw error;
@@ -204,8 +205,9 @@ export class SharedDownload implements AsyncDisposable {
   async #fromCopies(from: number, confirm: () => Promise<Confirmation>, asked: Set<string>) {
     const { copies, nodes, peers } = this.#options;
     for (const id of await copies.elsewhere(this.#digest)) {
-      const node = nodes.find(id);
-      if (node === undefined || !node.isAlive || asked.has(id)) continue;
+      if (asked.has(id)) continue;
+      const node = await nodes.findAlive((one) => one.id === id);
+      if (node === undefined) continue;
       asked.add(id);
       const confirmed = await confirm();
       if (confirmed.kind !== 'ok') return confirmed;
@@ -228,7 +230,7 @@ export class SharedDownload implements AsyncDisposable {
     const { nodes, peers } = this.#options;
     const confirmed = await confirm();
     if (confirmed.kind !== 'ok') return confirmed;
-    const node = nodes.find(holder.node);
+    const node = nodes.find(holder.node) ?? (await nodes.findAlive(({ id }) => id === holder.node));
     const answer = node && (await peers.open(node, this.#digest, from));
     if (answer?.kind === 'content') return ok(answer.body);
     // Nothing listens there any more, so its lease need not run out.

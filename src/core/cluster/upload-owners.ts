@@ -30,7 +30,7 @@ export class UploadOwners {
 
   /** Resolves to undefined if no other node has the upload: it has ended, or its owner has. */
   readonly send: SendToOwner = async (id, request) => {
-    const node = this.#uploadOwnerIn(id);
+    const node = await this.#ownerOf(id);
     if (node === undefined) return undefined;
     try {
       return await this.#send(node, request);
@@ -41,11 +41,10 @@ export class UploadOwners {
     }
   };
 
-  #uploadOwnerIn(id: UploadId): ClusterNode | undefined {
-    const { nodes } = this.#options;
-    return nodes.all.find(
-      (one) => one.id !== nodes.own.id && one.isAlive && uploadOwner(one.id) === uploadOwnerIn(id),
-    );
+  async #ownerOf(id: UploadId): Promise<ClusterNode | undefined> {
+    const owner = uploadOwnerIn(id);
+    if (owner === this.own) return undefined;
+    return this.#options.nodes.findAlive((node) => uploadOwner(node.id) === owner);
   }
 
   /**
