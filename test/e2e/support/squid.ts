@@ -25,7 +25,8 @@ const LIBRARY = '/usr/lib/squid';
 
 /** Starts Debian's squid with a login, and with its own configuration and files. */
 export async function startSquid({ hosts, login, inspects }: SquidOptions): Promise<Squid> {
-  await ensurePackages({ squid: 'squid-openssl', openssl: 'openssl' });
+  // The package squid has no such program, and cannot inspect TLS.
+  await ensurePackages({ '/usr/lib/squid/security_file_certgen': 'squid-openssl', openssl: 'openssl' });
   // Debian starts it as a service; the suite starts its own.
   await run('systemctl', ['stop', 'squid']);
   const directory = await mkdtemp(path.join(tmpdir(), 'hubgate-squid-'));
