@@ -211,6 +211,13 @@ export const directoryMutants: readonly Mutant[] = [
     tests: SCIM_TESTS,
   },
   {
+    defence: 'an id that no database can keep is that of nobody, and is no fault',
+    file: 'src/auth/state/postgres-state.ts',
+    find: "if (values.some((value) => value.includes('\\0'))) return undefined;",
+    replace: '',
+    tests: ['test/cluster/auth-state.cluster.ts'],
+  },
+  {
     defence: 'machines that were approved before get no tokens beyond the limit of a user',
     file: 'src/auth/routes/device.ts',
     find: '(await whyNoMoreTokens({ state, owner })).length > 0',

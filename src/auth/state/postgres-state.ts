@@ -62,9 +62,7 @@ class PostgresState implements AuthState {
   }
 
   async token(id: string): Promise<StoredToken | undefined> {
-    const [row] = await this.#database.rows<TokenRow>(`SELECT ${TOKEN} FROM hubgate.token WHERE id = $1`, [
-      id,
-    ]);
+    const row = await this.#find<TokenRow>(`SELECT ${TOKEN} FROM hubgate.token WHERE id = $1`, [id]);
     return row && tokenIn(row);
   }
 
@@ -100,11 +98,8 @@ class PostgresState implements AuthState {
     return this.#database.rows<StoredLogin>(`SELECT ${LOGIN} FROM hubgate.login ORDER BY created_at, id`);
   }
 
-  async login(id: string): Promise<StoredLogin | undefined> {
-    const [row] = await this.#database.rows<StoredLogin>(`SELECT ${LOGIN} FROM hubgate.login WHERE id = $1`, [
-      id,
-    ]);
-    return row;
+  login(id: string): Promise<StoredLogin | undefined> {
+    return this.#find<StoredLogin>(`SELECT ${LOGIN} FROM hubgate.login WHERE id = $1`, [id]);
   }
 
   async putLogin(login: StoredLogin): Promise<void> {
@@ -130,12 +125,8 @@ class PostgresState implements AuthState {
     );
   }
 
-  async session(hash: string): Promise<StoredSession | undefined> {
-    const [row] = await this.#database.rows<StoredSession>(
-      `SELECT ${SESSION} FROM hubgate.session WHERE hash = $1`,
-      [hash],
-    );
-    return row;
+  session(hash: string): Promise<StoredSession | undefined> {
+    return this.#find<StoredSession>(`SELECT ${SESSION} FROM hubgate.session WHERE hash = $1`, [hash]);
   }
 
   async putSession(session: StoredSession): Promise<void> {
@@ -164,13 +155,13 @@ class PostgresState implements AuthState {
 
   async device(hash: string): Promise<StoredDevice | undefined> {
     const sql = 'SELECT * FROM hubgate.device WHERE hash = $1';
-    const [row] = await this.#database.rows<DeviceRow>(sql, [hash]);
+    const row = await this.#find<DeviceRow>(sql, [hash]);
     return row && deviceIn(row);
   }
 
   async deviceOf(userCode: string): Promise<StoredDevice | undefined> {
     const sql = 'SELECT * FROM hubgate.device WHERE user_code = $1';
-    const [row] = await this.#database.rows<DeviceRow>(sql, [userCode]);
+    const row = await this.#find<DeviceRow>(sql, [userCode]);
     return row && deviceIn(row);
   }
 
@@ -221,16 +212,14 @@ class PostgresState implements AuthState {
     return this.#database.rows<StoredPerson>(`SELECT ${PERSON} FROM hubgate.person ORDER BY name`);
   }
 
-  async person(name: string): Promise<StoredPerson | undefined> {
+  person(name: string): Promise<StoredPerson | undefined> {
     const sql = `SELECT ${PERSON} FROM hubgate.person WHERE name = $1`;
-    const [row] = await this.#database.rows<StoredPerson>(sql, [name]);
-    return row;
+    return this.#find<StoredPerson>(sql, [name]);
   }
 
-  async personOf(login: string, stableId: string): Promise<StoredPerson | undefined> {
+  personOf(login: string, stableId: string): Promise<StoredPerson | undefined> {
     const sql = `SELECT ${PERSON} FROM hubgate.person WHERE login = $1 AND stable_id = $2`;
-    const [row] = await this.#database.rows<StoredPerson>(sql, [login, stableId]);
-    return row;
+    return this.#find<StoredPerson>(sql, [login, stableId]);
   }
 
   async putPerson(person: StoredPerson): Promise<void> {
@@ -266,6 +255,13 @@ class PostgresState implements AuthState {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#writeUses();
+  }
+
+  /** Resolves to the first row. PostgreSQL keeps no NUL character, so nothing has an id with one. */
+  async #find<Row extends object>(sql: string, values: readonly string[]): Promise<Row | undefined> {
+    if (values.some((value) => value.includes('\0'))) return undefined;
+    const [row] = await this.#database.rows<Row>(sql, values);
+    return row;
   }
 
   #changed(): void {

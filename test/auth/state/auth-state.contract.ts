@@ -141,6 +141,15 @@ export function testAuthState(name: string, open: () => Promise<OpenedAuthState>
     assert.equal((await again.people()).length, 5);
   });
 
+  check('a text that a database cannot keep finds nothing, and is no fault', async (state) => {
+    await state.putPerson(person('ana'));
+    for (const text of ['ana\0', '\0', 'half \ud800']) {
+      const found = [state.token(text), state.login(text), state.session(text), state.device(text)];
+      const others = [state.deviceOf(text), state.person(text), state.personOf('corp', text)];
+      assert.deepEqual(new Set(await Promise.all([...found, ...others])), new Set([undefined]));
+    }
+  });
+
   check('a person is changed and renamed only as long as nobody else has the name', async (state, opened) => {
     await using again = await opened.openAgain();
     await state.putPerson(person('ana'));
