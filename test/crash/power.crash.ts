@@ -13,6 +13,7 @@ import { chooseSeed, Random } from './support/random.ts';
 import { Tally } from './support/tally.ts';
 
 const CUTS = Number(process.env.CRASH_CUTS ?? 24);
+const MOST_DISKS = 5;
 const CUTS_OF_A_DISK = 6;
 const CATALOGUE_BYTES = 32 * 1024 * 1024;
 /** Milliseconds. */
@@ -93,8 +94,12 @@ for (const forgotten of ['everything', 'files', 'directories']) {
   }, async (t) => {
     const options = await prepare(t, forgotten);
     const launch = { imports: [UNSYNCED, SLOW_DISK], environment: { UNSYNCED: forgotten } };
-    const cuts = await cutPower({ ...options, launch }, CUTS_OF_A_DISK);
-    for (const cut of cuts) await afterCut(options, cut, (data) => countDamage(options, cut, data));
-    assert.ok(options.tally.of('lost') + options.tally.of('corrupt') > 0);
+    const damage = () => options.tally.of('lost') + options.tally.of('corrupt');
+    // On a busy machine, the cuts of one disk may all come before anything is published.
+    for (let disk = 0; damage() === 0 && disk < MOST_DISKS; disk++) {
+      const cuts = await cutPower({ ...options, launch }, CUTS_OF_A_DISK);
+      for (const cut of cuts) await afterCut(options, cut, (data) => countDamage(options, cut, data));
+    }
+    assert.ok(damage() > 0);
   });
 }
