@@ -70,10 +70,11 @@ export async function unlinkPerson(place: StatePlace, name: string): Promise<Sto
 }
 
 async function unlink(state: Awaited<ReturnType<typeof openStateAt>>, person: StoredPerson): Promise<void> {
-  await state.removePerson(person.name);
   const ownerId = ownerIdOf(person);
   for (const token of await state.tokens()) if (token.ownerId === ownerId) await state.removeToken(token.id);
   for (const session of await state.sessions())
     if (session.user === person.name && session.login === person.login)
       await state.removeSession(session.hash);
+  // The person goes last. Tokens that outlived it would be valid again when the same account logs in again.
+  await state.removePerson(person.name);
 }
