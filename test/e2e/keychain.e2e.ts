@@ -1,6 +1,6 @@
 /** The token of a laptop in GNOME's keyring, which docker's CLI and podman get by the helper. */
 import assert from 'node:assert/strict';
-import { chmod, mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { chmod, copyFile, mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { after, before, test } from 'node:test';
@@ -19,7 +19,7 @@ import {
   recordOf,
   runDocker,
 } from './support/laptop.ts';
-import { ensurePackages } from './support/packages.ts';
+import { ensurePackages, unpackPackage } from './support/packages.ts';
 import { mustRun, type Result, run } from './support/process.ts';
 
 const stack = new AsyncDisposableStack();
@@ -33,12 +33,14 @@ let image: string;
 before(async () => {
   await installClients();
   await ensurePackages({
-    ...{ 'docker-credential-secretservice': 'golang-docker-credential-helpers', strace: 'strace' },
+    ...{ 'secret-tool': 'libsecret-tools', strace: 'strace' },
     ...{ 'gnome-keyring-daemon': 'gnome-keyring', gdbus: 'libglib2.0-bin' },
     ...{ 'dbus-run-session': 'dbus' },
   });
   directory = await mkdtemp(path.join(tmpdir(), 'hubgate-keychain-'));
   stack.defer(() => rm(directory, { recursive: true, force: true }));
+  // docker and helm keep every login by this program where it is installed, also where no desktop is.
+  await unpackPackage('golang-docker-credential-helpers', path.join(directory, 'store'));
   // docker and podman unpack an archive without files.
   const tools = imageOf({ layers: [Buffer.alloc(1024)], isRootfs: true });
   const policy = 'allow: [{ id: tools, pull: acme/tools, to: zoe, private: true }]';
@@ -57,9 +59,16 @@ before(async () => {
 
 after(() => stack.disposeAsync());
 
+async function makeMachineWithStore(name: string): Promise<Machine> {
+  const machine = await makeMachine(path.join(directory, name), owner, docker);
+  const program = 'docker-credential-secretservice';
+  await copyFile(path.join(directory, 'store/usr/bin', program), path.join(machine.home, 'bin', program));
+  return machine;
+}
+
 /** A machine with a desktop session, whose keyring is open. */
 async function makeDesktop(name: string): Promise<{ machine: Machine; keyring: Keyring }> {
-  const machine = await makeMachine(path.join(directory, name), owner, docker);
+  const machine = await makeMachineWithStore(name);
   const keyring = stack.use(await startKeyring(machine.env));
   await keyring.unlock();
   return { machine: { ...machine, env: keyring.env }, keyring };
@@ -155,7 +164,7 @@ test('where the keyring is locked at the login, the token is in a file, and the 
 });
 
 test('where there is no session, the token is in a file that only its user can read', async () => {
-  const machine = await makeMachine(path.join(directory, 'server'), owner, docker);
+  const machine = await makeMachineWithStore('server');
   const { token, said } = await logIn(machine, owner, 'server');
   assert.match(said, /keeps nothing: it is locked, or there is none in this session/);
   assert.deepEqual(await filesWith(machine, await secretOf(machine)), [recordOf(hubgate)]);

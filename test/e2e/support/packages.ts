@@ -1,3 +1,4 @@
+import { mkdir } from 'node:fs/promises';
 import { mustRun, run } from './process.ts';
 
 /**
@@ -12,4 +13,16 @@ export async function ensurePackages(packages: Readonly<Record<string, string>>)
   const env = { DEBIAN_FRONTEND: 'noninteractive' };
   await mustRun('apt-get', ['update', '--quiet'], { env });
   await mustRun('apt-get', ['install', '--yes', '--quiet', '--no-install-recommends', ...missing], { env });
+}
+
+/** Unpacks one of Debian's packages into a directory, so that no other test finds its programs. */
+export async function unpackPackage(name: string, directory: string): Promise<void> {
+  await mkdir(directory, { recursive: true });
+  await mustRun('apt-get', ['update', '--quiet'], { env: { DEBIAN_FRONTEND: 'noninteractive' } });
+  await mustRun('sh', [
+    '-ec',
+    'cd "$0" && apt-get download --quiet "$1" && dpkg -x ./*.deb .',
+    directory,
+    name,
+  ]);
 }
