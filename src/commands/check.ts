@@ -148,13 +148,20 @@ interface CheckFindings {
 function print({ faults, warnings, refused, proxy }: CheckFindings, terminal: Terminal): void {
   printFaults(faults, terminal);
   printWarnings(warnings, terminal);
-  if (refused !== null)
-    printLine(
-      terminal.stderr,
-      'the running mirror has refused access.yaml, and goes on with the last good one',
-    );
+  if (refused !== null) printRefused(refused, faults.length > 0, terminal);
   if (proxy !== '') printLine(terminal.stdout, `the proxy for upstreams and issuers: ${proxy}`);
   if (faults.length > 0) return;
   const found = warnings.length === 0 ? 'nothing is wrong' : `no mistakes; warnings: ${warnings.length}`;
   printLine(terminal.stdout, `hubgate.yaml, access.yaml and users.yaml: ${found}`);
+}
+
+/**
+ * Prints the mirror's own reasons if `check` has found no mistake. The mirror read hubgate.yaml when it
+ * started, so it can refuse rules that are right beside the present file.
+ */
+function printRefused(refused: readonly string[], isExplained: boolean, { stderr }: Terminal): void {
+  printLine(stderr, 'the running mirror has refused access.yaml, and goes on with the last good one');
+  if (isExplained) return;
+  for (const why of refused) printLine(stderr, `  ${why}`);
+  printLine(stderr, '  If hubgate.yaml has changed since the mirror started, restart the mirror.');
 }

@@ -30,7 +30,8 @@ export async function policy(server: ExaminedServer): Promise<Looked> {
   if (settled === undefined || holds(settled)) return { findings: [] };
   const why = settled.policy.refused === null ? '' : `: ${settled.policy.refused.join('; ')}`;
   const what = `is not the policy by which the running mirror decides${why}`;
-  const mend = 'its log says why; SIGHUP to hubgate start reads it anew. Do both read the same directory?';
+  const mend =
+    'restart the mirror if hubgate.yaml has changed since it started. Else its log says why; do both read the same directory?';
   return { findings: [wrong(where, what, mend)] };
 }
 
