@@ -162,6 +162,13 @@ export const directoryMutants: readonly Mutant[] = [
     tests: ['test/auth/directory/oidc-confirmation.test.ts'],
   },
   {
+    defence: 'a person who is unlinked is removed last',
+    file: 'src/auth/admin/people.ts',
+    find: '  const ownerId = ownerIdOf(person);',
+    replace: '  await state.removePerson(person.name);\n  const ownerId = ownerIdOf(person);',
+    tests: ['test/auth/directory/people.test.ts'],
+  },
+  {
     defence: 'a directory that finds nobody at once is not believed',
     file: 'src/auth/identity/directory/confirm-people.ts',
     find: 'said.size === 0 && active.length >= CONFIRMATION.believedAlone',

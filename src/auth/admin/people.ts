@@ -3,6 +3,7 @@
  */
 import { systemClock } from '../../platform/clock.ts';
 import { ABSENT, stateOfFile } from '../../platform/watched-files.ts';
+import { endSessionsOf } from '../identity/directory/confirm-people.ts';
 import { ownerIdOf } from '../identity/directory/counted-people.ts';
 import { openStateAt, type StatePlace } from '../state/open-state.ts';
 import type { StoredPerson } from '../state/stored-person.ts';
@@ -72,9 +73,7 @@ export async function unlinkPerson(place: StatePlace, name: string): Promise<Sto
 async function unlink(state: Awaited<ReturnType<typeof openStateAt>>, person: StoredPerson): Promise<void> {
   const ownerId = ownerIdOf(person);
   for (const token of await state.tokens()) if (token.ownerId === ownerId) await state.removeToken(token.id);
-  for (const session of await state.sessions())
-    if (session.user === person.name && session.login === person.login)
-      await state.removeSession(session.hash);
+  await endSessionsOf(person, state);
   // The person goes last. Tokens that outlived it would be valid again when the same account logs in again.
   await state.removePerson(person.name);
 }

@@ -2,10 +2,13 @@ import assert from 'node:assert/strict';
 import { mkdtemp, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
+import { DatabaseSync } from 'node:sqlite';
 import { afterEach, beforeEach, test } from 'node:test';
+import { unlinkPerson } from '../../../src/auth/admin/people.ts';
 import { bindPerson } from '../../../src/auth/identity/directory/bind-person.ts';
 import { confirmByLdap } from '../../../src/auth/identity/directory/confirm-people.ts';
 import { localClaims } from '../../../src/auth/identity/directory/confirmation-claims.ts';
+import { ownerIdOf } from '../../../src/auth/identity/directory/counted-people.ts';
 import type { DirectoryPerson } from '../../../src/auth/identity/directory/directory.ts';
 import { openTextSeal } from '../../../src/auth/identity/directory/sealed-text.ts';
 import type { User } from '../../../src/auth/identity/users-file.ts';
@@ -128,6 +131,24 @@ test('a confirmation updates groups and names, and refuses who is gone', async (
   const back = later + LOGIN.confirm;
   await confirm([said('ana'), said('bo2', 'id-bo'), said('cy')], back);
   assert.equal((await state.person('cy'))?.refusedAt, null);
+});
+
+test('somebody stays linked until all their tokens are removed, so that a removal can be repeated', async () => {
+  await bind(said('ana'));
+  const ownerId = ownerIdOf({ login: 'corp', stableId: 'id-ana' });
+  await state.putToken({
+    ...{ id: 't1', owner: 'ana', ownerId, hash: 'h', createdAt: 1, expiresAt: 2, pull: null, from: null },
+    ...{ lastUsedAt: null, lastUsedFrom: null, warnedAt: null, label: null },
+  });
+  const place = { authState: path.join(directory, 'auth.db') };
+  const database = new DatabaseSync(place.authState);
+  database.exec("CREATE TRIGGER broken BEFORE DELETE ON token BEGIN SELECT RAISE(ABORT, 'broken'); END");
+  await assert.rejects(unlinkPerson(place, 'ana'), /broken/);
+  assert.equal((await state.person('ana'))?.stableId, 'id-ana');
+  database.exec('DROP TRIGGER broken');
+  database.close();
+  assert.equal((await unlinkPerson(place, 'ana'))?.name, 'ana');
+  assert.deepEqual([await state.tokens(), await state.people()], [[], []]);
 });
 
 test('a directory that suddenly finds nobody is not believed', async () => {
