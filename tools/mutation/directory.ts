@@ -169,6 +169,13 @@ export const directoryMutants: readonly Mutant[] = [
     tests: ['test/auth/directory/people.test.ts'],
   },
   {
+    defence: 'a round of LDAP that fails at one person keeps what it has confirmed',
+    file: CONFIRM,
+    find: '} finally {\n    // What the directory',
+    replace: '} catch (error) {\n    throw error;\n  }\n  {\n    // What the directory',
+    tests: ['test/auth/directory/people.test.ts'],
+  },
+  {
     defence: 'a directory that finds nobody at once is not believed',
     file: 'src/auth/identity/directory/confirm-people.ts',
     find: 'said.size === 0 && active.length >= CONFIRMATION.believedAlone',

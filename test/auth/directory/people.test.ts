@@ -133,6 +133,18 @@ test('a confirmation updates groups and names, and refuses who is gone', async (
   assert.equal((await state.person('cy'))?.refusedAt, null);
 });
 
+test('a person who cannot be written does not keep the others from being confirmed', async () => {
+  for (const name of ['ana', 'bo']) await bind(said(name));
+  state.updatePerson = () => Promise.reject(new Error('cannot be written'));
+  const later = NOW + LOGIN.confirm;
+  await assert.rejects(confirm([said('ana'), said('bo', 'id-bo', ['b'])], later), /cannot be written/);
+  const confirmed = (await state.people()).map(({ name, confirmedAt }) => [name, confirmedAt]);
+  assert.deepEqual(confirmed, [
+    ['ana', later],
+    ['bo', NOW],
+  ]);
+});
+
 test('somebody stays linked until all their tokens are removed, so that a removal can be repeated', async () => {
   await bind(said('ana'));
   const ownerId = ownerIdOf({ login: 'corp', stableId: 'id-ana' });

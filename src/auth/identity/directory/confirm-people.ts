@@ -54,12 +54,16 @@ export async function confirmByLdap(
   if (said.size === 0 && active.length >= CONFIRMATION.believedAlone)
     throw new DirectoryUnavailable('it finds none of the people whom it has confirmed before');
   const round = new ConfirmationRound(login.name, options);
-  for (const person of due) {
-    const now = said.get(person.stableId);
-    if (now !== undefined) await round.confirm(person, now);
-    else if (person.refusedAt === null) await refusePerson(person, options);
+  try {
+    for (const person of due) {
+      const now = said.get(person.stableId);
+      if (now !== undefined) await round.confirm(person, now);
+      else if (person.refusedAt === null) await refusePerson(person, options);
+    }
+  } finally {
+    // What the directory has said about the others counts, even if something of one person cannot be written.
+    await round.end();
   }
-  await round.end();
 }
 
 /**
