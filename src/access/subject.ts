@@ -1,4 +1,4 @@
-/** What depends on the kind of a subject. */
+/** The subjects of one kind have these properties in common. */
 interface KindOfSubject {
   /**
    * How a policy names the subjects of the kind:

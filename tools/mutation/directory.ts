@@ -157,8 +157,8 @@ export const directoryMutants: readonly Mutant[] = [
   {
     defence: 'who is refused while the provider is asked stays refused',
     file: 'src/auth/identity/directory/confirmation-round.ts',
-    find: 'updatePerson(person.name, named, person.refusedAt)',
-    replace: 'updatePerson(person.name, named)',
+    find: 'updatePerson(person.name, confirmed, person.refusedAt)',
+    replace: 'updatePerson(person.name, confirmed)',
     tests: ['test/auth/directory/oidc-confirmation.test.ts'],
   },
   {

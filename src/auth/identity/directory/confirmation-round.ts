@@ -45,15 +45,12 @@ export class ConfirmationRound {
       if (this.#unchanged.length >= CONFIRMATION.together) await this.end();
       return;
     }
-    const confirmed = { ...person, groups: said.groups, confirmedAt: clock(), refusedAt: null };
-    const named = {
-      ...confirmed,
-      name,
-      linkedAt: linkedAs(name, person),
-      refresh: refresh ?? person.refresh,
+    const confirmed = {
+      ...{ ...person, name, groups: said.groups, confirmedAt: clock(), refusedAt: null },
+      ...{ linkedAt: linkedAs(name, person), refresh: refresh ?? person.refresh },
     };
     // The provider may have reported after its answer that the person has left.
-    await state.updatePerson(person.name, named, person.refusedAt);
+    await state.updatePerson(person.name, confirmed, person.refusedAt);
   }
 
   /**

@@ -104,8 +104,9 @@ export function activeAfterPatch(message: JsonObject): boolean | 'unchanged' | u
 function activeOf({ op, path, value }: JsonObject): boolean | 'unchanged' | undefined {
   const verb = typeof op === 'string' ? op.toLowerCase() : '';
   if (!['add', 'replace', 'remove'].includes(verb)) return undefined;
-  const attribute = typeof (path ?? '') === 'string' ? attributeIn(String(path ?? '')) : undefined;
-  if (attribute === undefined) return undefined;
+  const written = path ?? '';
+  if (typeof written !== 'string') return undefined;
+  const attribute = attributeIn(written);
   if (attribute === 'active') return verb === 'remove' ? undefined : readScimBoolean(value);
   return attribute === '' && isObject(value) ? activeIn(value) : 'unchanged';
 }
