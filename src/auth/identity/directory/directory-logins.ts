@@ -39,23 +39,10 @@ export async function openDirectoryLogins(options: DirectoryLoginsOptions): Prom
   );
   const watched = watchDirectories(isUp, log);
   const claims = shared?.claims ?? localClaims();
-  const confirmOptions = { ...options, seal, claims };
-  /** Resolves to false if the directory has not answered for everybody. */
-  const confirm = async (directory: OpenedDirectory): Promise<boolean> => {
-    try {
-      await watched(directory.login.name, () => confirmAll(directory, confirmOptions));
-      return true;
-    } catch (error) {
-      if (!(error instanceof DirectoryUnavailable)) log.error({ err: error }, 'people cannot be confirmed');
-      return false;
-    }
-  };
-  for (const directory of opened) {
-    const pause = pauseAfterRound(directory.login, true);
-    const round = async () => pauseAfterRound(directory.login, await confirm(directory));
-    stack.use(runPeriodically(pause, round, log));
-  }
   const all = { ...options, seal, claims, opened, watched };
+  const confirm = (directory: OpenedDirectory) => runConfirmationRound(directory, all);
+  for (const directory of opened)
+    stack.use(runPeriodically(pauseOf(directory.login), () => confirm(directory), log));
   const passwords = createDirectoryPasswords(all);
   const browsers = createBrowserLogins(all);
   const running = stack.move();
@@ -72,15 +59,26 @@ export async function openDirectoryLogins(options: DirectoryLoginsOptions): Prom
 }
 
 /**
- * Returns the milliseconds until the next round. A directory that has not answered for everybody is asked
- * sooner.
+ * Confirms everybody of a directory whose turn it is. Resolves to the milliseconds until the next round: a
+ * directory that has not answered for everybody is asked sooner.
  */
-export function pauseAfterRound(
-  { confirm }: Pick<DirectoryLogin, 'confirm'>,
-  hasAnsweredForAll: boolean,
-): number {
-  const pause = confirm * CONFIRMATION.every;
-  return hasAnsweredForAll ? pause : Math.min(pause, CONFIRMATION.againAfter);
+export async function runConfirmationRound(
+  directory: OpenedDirectory,
+  options: ConfirmPeopleOptions & { readonly watched: WatchedQuestion },
+): Promise<number> {
+  const { watched, log } = options;
+  const pause = pauseOf(directory.login);
+  try {
+    await watched(directory.login.name, () => confirmAll(directory, options));
+    return pause;
+  } catch (error) {
+    if (!(error instanceof DirectoryUnavailable)) log.error({ err: error }, 'people cannot be confirmed');
+    return Math.min(pause, CONFIRMATION.againAfter);
+  }
+}
+
+function pauseOf({ confirm }: DirectoryLogin): number {
+  return confirm * CONFIRMATION.every;
 }
 
 function confirmAll(directory: OpenedDirectory, options: ConfirmPeopleOptions): Promise<void> {
