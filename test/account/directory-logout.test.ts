@@ -113,14 +113,30 @@ test('a logout of one session, which is not the newest, ends that one and no oth
   await using state = hubgate.openState();
   const sids = (await state.sessions()).filter(({ user }) => user === 'gus').map(({ sid }) => sid);
   assert.equal(new Set(sids).size, 3);
+  // A session that began before they had ids may belong to any of them.
+  const before = (await state.sessions()).find(({ user }) => user === 'gus') ?? assert.fail();
+  await state.putSession({ ...before, hash: 'of before', sid: null });
   const stranger = await mirror.loggedIn('hal');
   assert.equal(await mirror.logOut(await provider.logoutToken({ sid: sids[0] })), 200);
   const ended = await Promise.all([first, second, third, stranger].map(hasEnded));
   assert.deepEqual(ended, [true, false, false, false]);
+  assert.equal(await state.session('of before'), undefined);
   assert.equal(await mirror.logOut(await provider.logoutToken({ sid: 'of nobody' })), 200);
   assert.equal(await hasEnded(second), false);
   assert.equal(await mirror.logOut(await provider.logoutToken({ sid: sids[1], sub: 'sub-gus' })), 200);
   assert.deepEqual(await Promise.all([second, third].map(hasEnded)), [true, true]);
+});
+
+test('a logout of a session that has ended here before still asks about the person', async () => {
+  const browser = await mirror.loggedIn('ivo');
+  const password = await mirror.tokenOf(browser);
+  await using state = hubgate.openState();
+  const { sid } = (await state.person('ivo')) ?? assert.fail();
+  await browser.post('/account/logout', { csrf: await browser.csrf('/account/tokens') });
+  assert.equal(await hasEnded(browser), true);
+  await provider.revoke('sub-ivo');
+  assert.equal(await mirror.logOut(await provider.logoutToken({ sid })), 200);
+  await untilTrue(async () => (await hubgate.ask(PAY, { user: 'ivo', password })).status === 401);
 });
 
 test('a logout token counts once', async () => {

@@ -43,17 +43,25 @@ async function openPasswords(t: { after(stop: () => Promise<void>): void }) {
   });
   const guess = async (username: string, password = 'wrong', address = '10.0.0.1') =>
     (await passwords.judge({ username, password, address, counts: true }, 'everywhere')).kind;
-  return { waits, guess };
+  /** Guesses at the password of an entry of the users file. */
+  const guessAtUser = (username: string) =>
+    delays.delayed(
+      { username, address: '10.0.0.1', counts: true },
+      async () => false,
+      () => 'wrong',
+    );
+  return { waits, guess, guessAtUser };
 }
 
 test('invariant 14: a name in capitals is no other name for somebody who guesses', async (t) => {
-  const { waits, guess } = await openPasswords(t);
+  const { waits, guess, guessAtUser } = await openPasswords(t);
   const written = ['ana', 'Ana', 'aNa', 'ANa', 'anA', 'AnA', 'aNA', 'ANA'];
   for (const name of written) assert.equal(await guess(name), 'wrong');
   assert.deepEqual(waits, [250, 500, 1_000, 2_000, 4_000]);
-  // From elsewhere the name is as quick as before, and another one is as quick here.
+  // From elsewhere the name is as quick as before, and another one is as quick here, as is a user of that name.
   await guess('ana', 'wrong', '10.9.9.9');
   await guess('bo');
+  await guessAtUser('ana');
   assert.equal(waits.length, 5);
   assert.equal(await guess('ANA', 'right'), 'right');
   await guess('ana');

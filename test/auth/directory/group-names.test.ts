@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { readGroups } from '../../../src/auth/identity/directory/directory.ts';
 import { groupNameIn } from '../../../src/auth/identity/directory/ldap.ts';
 
 test('the name of a group is the first value of its DN, with everything that is escaped', () => {
@@ -22,4 +23,9 @@ test('a group whose name only looks like that of another one is another group', 
   const others = ['\u200bpayments', 'p\u0430yments', '\uff50ayments', '"payments"', '\\70ayments\\20'];
   for (const name of [...names, ...others])
     assert.notEqual(groupNameIn(`cn=${name},ou=self-service,dc=corp`), 'payments', JSON.stringify(name));
+});
+
+test('a group is left out if a database would not give its name back as it was', () => {
+  const names = ['pay\0ments', 'payments\ud800', '\udc00', '', 'x'.repeat(257), 7, null];
+  assert.deepEqual(readGroups(['payments', ...names, '\u{1f4b3}', 'payments']), ['payments', '\u{1f4b3}']);
 });
