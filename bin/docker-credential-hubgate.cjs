@@ -295,13 +295,13 @@ async function login(args) {
     print(
       `docker finds this program only on the PATH: ln -s ${__filename} /usr/local/bin/docker-credential-hubgate`,
     );
-  if (former !== undefined) await endFormer(former, formerLogin, keychain);
+  if (former !== undefined) await endFormer(former, formerLogin, { keychain, secret: given.token });
 }
 
-/** Takes an earlier login of this machine out of its keychain, and revokes its token. */
-async function endFormer({ keychain: before, ...former }, { secret, fault }, keychain) {
-  if (before !== null && before !== keychain) askKeychain(before, 'erase', keyOf(former.host));
-  if (!former.isIssued) return;
+/** Takes an earlier login of this machine out of its keychain, and revokes its token if it is another one. */
+async function endFormer({ keychain: before, ...former }, { secret, fault }, now) {
+  if (before !== null && before !== now.keychain) askKeychain(before, 'erase', keyOf(former.host));
+  if (!former.isIssued || secret === now.secret) return;
   const failed = secret === undefined ? new Error(fault) : await revoke(former, secret).catch(asIs);
   if (failed instanceof Error)
     print(
@@ -451,7 +451,7 @@ async function store(input) {
   const former = readRecord(host);
   const formerLogin = former && look(former);
   const keychain = keep({ host, username, isIssued: false, ...(former?.ca && { ca: former.ca }) }, secret);
-  if (former !== undefined && formerLogin.secret !== secret) await endFormer(former, formerLogin, keychain);
+  if (former !== undefined) await endFormer(former, formerLogin, { keychain, secret });
 }
 
 /** docker calls this twice, so a login that is not there is no fault. */
@@ -514,7 +514,7 @@ async function main([verb, ...args]) {
     await VERBS[verb](args);
   } catch (error) {
     const text = `${escaped(error.message)}\n`;
-    // docker reads what a helper prints to its standard output. A pull and a logout show only what is on the other one.
+    // docker reads the standard output of a helper. A pull and a logout show its standard error, and nothing else.
     if (verb !== 'login') process.stdout.write(text);
     if (['login', 'get', 'erase'].includes(verb) && error.message !== NOT_FOUND) process.stderr.write(text);
     process.exitCode = 1;

@@ -8,7 +8,7 @@ import { DEVICE_GRANT } from '../../src/auth/limits.ts';
 import { askAuth } from '../support/ask-auth.ts';
 import { Browser } from '../support/browser.ts';
 import { makeAuthority } from '../support/certificates.ts';
-import { type HelperResult, type Laptop, makeLaptop } from '../support/credential-helper.ts';
+import { addKeychain, type HelperResult, type Laptop, makeLaptop } from '../support/credential-helper.ts';
 import { imageOf } from '../support/image.ts';
 import { PASSWORD } from '../support/test-hubgate.ts';
 import { waitFor } from '../support/wait-for.ts';
@@ -106,6 +106,29 @@ test('a second login revokes the token of the first one, and docker login with a
   assertDone(await laptop.call(['store'], JSON.stringify(given)));
   await waitFor(async () => !(await mayPull('jin', second)));
   assert.equal(await secretOf(laptop), PASSWORD);
+});
+
+test('a login whose keychain has closed since says which token is to be revoked', async () => {
+  await using laptop = await makeLaptop();
+  const tokenId = async () => {
+    await using state = hubgate.openState();
+    return (await state.tokens()).find(({ owner }) => owner === 'max')?.id ?? assert.fail();
+  };
+  await addKeychain(laptop, 'pass', 'cat > "$HOME/keychain"');
+  assertDone(await logIn(laptop, { user: 'max' }));
+  const id = await tokenId();
+  await writeFile(path.join(laptop.programs, 'docker-credential-pass'), '#!/bin/sh\nexit 2\n');
+  const out = await laptop.call(['erase'], HOST);
+  const place = `revoke ${id} at https://${HOST}/account/tokens\n`;
+  assert.ok(out.stderr.endsWith(`unlock it and log out again, or ${place}`), out.stderr);
+  const again = await logIn(laptop, { user: 'max' });
+  assertDone(again);
+  assert.ok(
+    again.stderr.includes(
+      `The earlier token could not be revoked (the keychain (pass) does not open); ${place}`,
+    ),
+    again.stderr,
+  );
 });
 
 test('a login that was refused leaves nothing', async () => {

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
-import { chmod, mkdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { test } from 'node:test';
 import packageJson from '../../package.json' with { type: 'json' };
-import { type Laptop, makeLaptop } from '../support/credential-helper.ts';
+import { addKeychain, makeLaptop } from '../support/credential-helper.ts';
 
 const HOST = 'mirror.corp:8443';
 const RECORD = '.config/hubgate/logins/mirror.corp%3A8443.json';
@@ -11,20 +11,6 @@ const NOT_FOUND = 'credentials not found in native keychain';
 
 function given(server: string, secret = 's3cret'): string {
   return JSON.stringify({ ServerURL: server, Username: 'ana', Secret: secret });
-}
-
-/** A keychain as docker's helpers are: a program that stores a text by its name. `broken` keeps nothing. */
-async function addKeychain({ programs }: Laptop, name: string, kept: string): Promise<void> {
-  const script = `#!/bin/sh
-case $1 in
-  store) ${kept} ;;
-  get) cat "$HOME/keychain" 2> /dev/null || exit 1 ;;
-  erase) rm "$HOME/keychain" ;;
-esac
-`;
-  const file = path.join(programs, `docker-credential-${name}`);
-  await writeFile(file, script);
-  await chmod(file, 0o755);
 }
 
 test('what docker login stores, only its user can read, and get answers it, whatever the name looks like', async () => {
@@ -140,16 +126,45 @@ test('a login that is gone from the keychain, or whose keychain is gone, says to
   assert.equal((await laptop.call(['get'], HOST)).stdout, `${NOT_FOUND}\n`);
 });
 
-test('a password that another keychain keeps from now on is taken out of the earlier one', async () => {
+test('a password that another keychain keeps from now on is taken out of the earlier one, and of no other', async () => {
+  await using laptop = await makeLaptop();
+  const secret = async () => JSON.parse((await laptop.call(['get'], HOST)).stdout).Secret;
+  for (const next of ['another', 's3cret']) {
+    await addKeychain(laptop, 'pass', 'cat > "$HOME/keychain"');
+    for (const stored of ['first', 's3cret']) {
+      await laptop.call(['store'], given(HOST, stored));
+      assert.equal(await secret(), stored);
+    }
+    await addKeychain(laptop, 'pass', 'exit 1');
+    await laptop.call(['store'], given(HOST, next));
+    await assert.rejects(stat(path.join(laptop.home, 'keychain')), next);
+    assert.equal(await secret(), next);
+  }
+});
+
+test('a keychain that answers anything else than a secret does not open', async () => {
   await using laptop = await makeLaptop();
   await addKeychain(laptop, 'pass', 'cat > "$HOME/keychain"');
   await laptop.call(['store'], given(HOST));
-  const program = path.join(laptop.programs, 'docker-credential-pass');
-  const script = await readFile(program, 'utf8');
-  await writeFile(program, script.replace('store) cat > "$HOME/keychain"', 'store) exit 1'));
-  await laptop.call(['store'], given(HOST, 'another'));
-  await assert.rejects(stat(path.join(laptop.home, 'keychain')));
-  assert.equal(JSON.parse((await laptop.call(['get'], HOST)).stdout).Secret, 'another');
+  for (const said of ['', 'x', 'null', '{}', '{"Secret":7}']) {
+    await writeFile(path.join(laptop.home, 'keychain'), said);
+    const { code, stdout } = await laptop.call(['get'], HOST);
+    assert.equal(code, 1, said);
+    assert.match(stdout, /the keychain \(pass\) does not open/);
+  }
+});
+
+test('docker shows why there is no login, and nothing of a login that was never there', async () => {
+  await using laptop = await makeLaptop();
+  await addKeychain(laptop, 'pass', 'cat > "$HOME/keychain"');
+  await laptop.call(['store'], given(HOST));
+  await writeFile(path.join(laptop.programs, 'docker-credential-pass'), '#!/bin/sh\nexit 2\n');
+  for (const verb of ['get', 'erase']) {
+    const { stdout, stderr } = await laptop.call([verb], HOST);
+    assert.match(stderr, /the keychain \(pass\) does not open/);
+    assert.equal(stdout, stderr);
+  }
+  assert.equal((await laptop.call(['get'], 'mirror.other')).stderr, '');
 });
 
 test('a login that has ended says what to do', async () => {
@@ -184,6 +199,7 @@ test('what is no JSON is no login', async () => {
 
 test('a name that moves the cursor of a terminal is escaped', async () => {
   await using laptop = await makeLaptop();
-  const { code, stderr } = await laptop.call(['login', HOST, '--ca', 'a\x1b[2Jb\u202e\x9bc']);
-  assert.deepEqual({ code, stderr }, { code: 1, stderr: 'a\\u001b[2Jb\\u202e\\u009bc is not there\n' });
+  const said = await laptop.call(['login', HOST, '--ca', 'a\x1b[2Jb\u202e\x9bc']);
+  const stderr = 'a\\u001b[2Jb\\u202e\\u009bc is not there\n';
+  assert.deepEqual(said, { code: 1, stdout: '', stderr });
 });

@@ -1,7 +1,7 @@
 /** The credential helper of laptops, run as docker and podman run it, with a home of its own. */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdir, mkdtemp, rm, symlink } from 'node:fs/promises';
+import { mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { text } from 'node:stream/consumers';
@@ -53,4 +53,16 @@ export async function makeLaptop(env: Readonly<Record<string, string>> = {}): Pr
     },
     [Symbol.asyncDispose]: () => rm(home, { recursive: true, force: true }),
   };
+}
+
+/** Adds a keychain as docker's helpers are: a program that stores one text. `kept` is what it does to store. */
+export async function addKeychain({ programs }: Laptop, name: string, kept: string): Promise<void> {
+  const script = `#!/bin/sh
+case $1 in
+  store) ${kept} ;;
+  get) cat "$HOME/keychain" 2> /dev/null || exit 1 ;;
+  erase) rm "$HOME/keychain" ;;
+esac
+`;
+  await writeFile(path.join(programs, `docker-credential-${name}`), script, { mode: 0o755 });
 }

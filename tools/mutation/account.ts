@@ -366,6 +366,20 @@ export const accountMutants: readonly Mutant[] = [
     tests: ['test/commands/credential-helper.test.ts'],
   },
   {
+    defence: 'an earlier login is taken out of a keychain only if that does not keep the new one',
+    file: 'bin/docker-credential-hubgate.cjs',
+    find: 'before !== null && before !== now.keychain',
+    replace: 'before !== null',
+    tests: ['test/commands/credential-helper.test.ts'],
+  },
+  {
+    defence: 'docker shows why a login cannot be read',
+    file: 'bin/docker-credential-hubgate.cjs',
+    find: "['login', 'get', 'erase'].includes(verb)",
+    replace: "verb === 'login'",
+    tests: ['test/commands/credential-helper.test.ts'],
+  },
+  {
     defence: 'a keychain that keeps nothing is not believed',
     file: 'bin/docker-credential-hubgate.cjs',
     find: '.isDone && lookIn(name, host).secret === secret;',
