@@ -11,7 +11,7 @@ import path from 'node:path';
 import { after, before, test } from 'node:test';
 import { assertBytes } from '../support/assert-bytes.ts';
 import { imageOf } from '../support/image.ts';
-import type { RunningMirror } from '../support/running-mirror.ts';
+import { type RunningMirror, signalIfRunning } from '../support/running-mirror.ts';
 import { waitFor } from '../support/wait-for.ts';
 import { pullFrom, TestNodes } from './support/test-nodes.ts';
 
@@ -127,7 +127,7 @@ for (const signal of ['SIGKILL', 'SIGSTOP'] as const)
             `# ${signal} ${point}, ${followers}: stall ${Math.round(Math.max(...stalls))} ms\n`,
           );
         } finally {
-          if (signal === 'SIGSTOP') process.kill(pid, 'SIGCONT');
+          if (signal === 'SIGSTOP') signalIfRunning(pid, 'SIGCONT');
           gate.resolve();
         }
         assertBytes((await own).body, image.blobs.get(digest));

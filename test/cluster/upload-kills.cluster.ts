@@ -9,6 +9,7 @@ import { after, before, suite, test } from 'node:test';
 import type { Digest } from '../../src/registry/digest.ts';
 import { assertBytes } from '../support/assert-bytes.ts';
 import { imageOf } from '../support/image.ts';
+import { signalIfRunning } from '../support/running-mirror.ts';
 import { waitFor } from '../support/wait-for.ts';
 import { type ObjectServer, settingsOf, startVersity, whyNoServer } from './support/object-servers.ts';
 import { type Held, Relay } from './support/relay.ts';
@@ -117,7 +118,7 @@ suite('an upload to the object store', { skip: await whyNoServer('versitygw') },
       else await waitFor(async () => ![undefined, core].includes((await cluster.node(0).pids('core'))[0]));
       await during();
     } finally {
-      if (signal === 'SIGSTOP') process.kill(core, 'SIGCONT');
+      if (signal === 'SIGSTOP') signalIfRunning(core, 'SIGCONT');
     }
   }
 

@@ -177,10 +177,19 @@ export class RunningMirror implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     if (this.#child?.exitCode === null && this.#child.signalCode === null) {
-      for (const pid of await this.pids()) process.kill(pid, 'SIGCONT');
+      for (const pid of await this.pids()) signalIfRunning(pid, 'SIGCONT');
       await this.stop();
     }
     await rm(this.home, { recursive: true });
+  }
+}
+
+/** Signals a process that may have ended meanwhile: a supervisor replaces a role that is frozen for long. */
+export function signalIfRunning(pid: number, signal: NodeJS.Signals): void {
+  try {
+    process.kill(pid, signal);
+  } catch (error) {
+    if (!isErrno(error, 'ESRCH')) throw error;
   }
 }
 

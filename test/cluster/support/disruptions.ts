@@ -3,6 +3,7 @@
  * that ends it.
  */
 import type { Random } from '../../crash/support/random.ts';
+import { signalIfRunning } from '../../support/running-mirror.ts';
 import type { ObjectServer } from './object-servers.ts';
 import type { TestNodes } from './test-nodes.ts';
 
@@ -80,10 +81,5 @@ function pidsOf(cluster: TestNodes, index: number, role: string): Promise<readon
 }
 
 function signal(pid: number | undefined, name: NodeJS.Signals): void {
-  if (pid === undefined) return;
-  try {
-    process.kill(pid, name);
-  } catch {
-    // It has ended meanwhile.
-  }
+  if (pid !== undefined) signalIfRunning(pid, name);
 }

@@ -8,6 +8,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { ensurePackages } from '../../e2e/support/packages.ts';
 import { freePort } from '../../support/free-port.ts';
+import { signalIfRunning } from '../../support/running-mirror.ts';
 import { waitFor } from '../../support/wait-for.ts';
 
 export interface PostgresServer extends AsyncDisposable {
@@ -107,15 +108,12 @@ export async function startPostgres(): Promise<PostgresServer> {
   };
 }
 
+/** A process of one connection may have ended meanwhile. */
 function signalAll(server: number | undefined, name: NodeJS.Signals): void {
   if (server === undefined) return;
   const children = readFileSync(`/proc/${server}/task/${server}/children`, 'utf8').split(' ');
   for (const pid of [server, ...children.filter((text) => text !== '').map(Number)])
-    try {
-      process.kill(pid, name);
-    } catch {
-      // A process of one connection may have ended meanwhile.
-    }
+    signalIfRunning(pid, name);
 }
 
 /** Debian keeps the programs of each version in a directory of their own. */
