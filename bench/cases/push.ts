@@ -5,7 +5,7 @@ import { basic } from '../../test/support/test-hubgate.ts';
 import type { Bench, CaseGroup } from '../bench.ts';
 import { blobPath, KIB, type Layer, MIB, manifestPath, PUSHED } from '../content.ts';
 import { type PushJob, preparePush } from '../load/pusher.ts';
-import { type MeasuredPulls, measurePulls, p99Of, victimOf } from '../load/victim.ts';
+import { type MeasuredPulls, measurePulls, p99Of, type Victim, victimOf } from '../load/victim.ts';
 import { totalMemory } from '../process-tree.ts';
 import { HUBGATE, type HubgateServer, startBenchHubgate } from '../servers/hubgate.ts';
 import { DOCKER_REGISTRY, REGISTRY_3 } from '../servers/registry.ts';
@@ -69,7 +69,9 @@ export const PUSH: CaseGroup = {
     await using hubgate = await startBenchHubgate({ ...(await bench.options([image])), isPushedTo: true });
     await Promise.all(image.layers.map((_, index) => checkLayer(hubgate, image, index)));
     const paths = image.image.layers.map(blobPath);
-    await pullBesidePushes(bench, hubgate, [manifestPath(image.tag), ...paths]);
+    const victim = await victimOf(hubgate, [manifestPath(image.tag), ...paths]);
+    const registries = servers.filter((server) => !isHubgate(server));
+    await pullBesidePushes(bench, { victim, receivers: [hubgate, ...registries] });
     await measureTags(bench, hubgate);
   },
 };
@@ -150,31 +152,44 @@ function isHubgate(server: BenchServer): server is HubgateServer {
   return 'adminPort' in server;
 }
 
-/** Compares the times of cached pulls during pushes with those in quiet periods in between. */
-async function pullBesidePushes(bench: Bench, server: HubgateServer, paths: string[]): Promise<void> {
+/**
+ * Compares the times of Hubgate's cached pulls during pushes with those in quiet periods in between. The
+ * pushes go to Hubgate, and by turns to each registry beside it. The latter shows what pushes cost the pulls
+ * if another program of the same machine receives them.
+ */
+async function pullBesidePushes(
+  bench: Bench,
+  { victim, receivers }: { victim: Victim; receivers: readonly BenchServer[] },
+): Promise<void> {
   const seconds = bench.settings.quick ? QUICK_SECONDS : SECONDS;
   const periods = bench.settings.quick ? QUICK_PERIODS : PERIODS;
-  const job = await jobFor(server, {
-    layers: layersOf(BESIDE_PULLS, PUSHERS_BESIDE_PULLS),
-    pushers: PUSHERS_BESIDE_PULLS,
-  });
-  const victim = await victimOf(server, paths);
   await measurePulls(victim, 2 * seconds);
   const quiet: MeasuredPulls[] = [];
-  const beside: MeasuredPulls[] = [];
+  const beside = new Map(receivers.map((server): [BenchServer, MeasuredPulls[]] => [server, []]));
   for (let period = 0; period < periods; period++) {
     bench.settings.stopping.throwIfAborted();
     quiet.push(await measurePulls(victim, seconds));
-    await using client = await preparePush({ ...job, isEndless: true });
-    void client.push().catch(() => {});
-    beside.push(await measurePulls(victim, seconds));
+    for (const [server, measured] of beside) measured.push(await pullDuringPushes(victim, server, seconds));
   }
-  bench.record('cached pulls during pushes', server.name, {
-    'p99 × quiet': p99Of(beside) / p99Of(quiet),
-    'p99 ms': p99Of(beside),
-    'quiet p99 ms': p99Of(quiet),
-    failures: beside.reduce((total, { failures }) => total + failures, 0),
-  });
+  for (const [server, measured] of beside)
+    bench.record('cached pulls during pushes', server.name, {
+      'p99 × quiet': p99Of(measured) / p99Of(quiet),
+      'p99 ms': p99Of(measured),
+      'quiet p99 ms': p99Of(quiet),
+      failures: measured.reduce((total, { failures }) => total + failures, 0),
+    });
+}
+
+async function pullDuringPushes(
+  victim: Victim,
+  server: BenchServer,
+  seconds: number,
+): Promise<MeasuredPulls> {
+  const layers = layersOf(BESIDE_PULLS, PUSHERS_BESIDE_PULLS);
+  const job = await jobFor(server, { layers, pushers: PUSHERS_BESIDE_PULLS });
+  await using client = await preparePush({ ...job, isEndless: true });
+  void client.push().catch(() => {});
+  return await measurePulls(victim, seconds);
 }
 
 /** Measures pages of the list of tags of a repository that has very many. */
