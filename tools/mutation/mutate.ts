@@ -2,9 +2,10 @@
  * Removes one listed defence at a time in a copy of the checkout, runs the tests that should notice, and
  * prints which test did. A defence that no test notices survives, and makes the exit code 1.
  *
- *   npm run mutate all defences, two at a time npm run mutate -- pull disk the defences of these areas, or
- *   those whose text contains a word npm run mutate -- --jobs 1 one at a time npm run mutate -- --green does
- *   not run the tests without a change first, because they have just passed
+ *   npm run mutate                 all defences, two at a time
+ *   npm run mutate -- pull disk    the defences of these areas, or those whose text contains a word
+ *   npm run mutate -- --jobs 1     one at a time
+ *   npm run mutate -- --green      does not first run the tests without a change, as they have just passed
  */
 import { chmod, cp, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
