@@ -58,7 +58,7 @@ test('invariant 14: a name in capitals is no other name for somebody who guesses
   const written = ['ana', 'Ana', 'aNa', 'ANa', 'anA', 'AnA', 'aNA', 'ANA'];
   for (const name of written) assert.equal(await guess(name), 'wrong');
   assert.deepEqual(waits, [250, 500, 1_000, 2_000, 4_000]);
-  // From elsewhere the name is as quick as before, and another one is as quick here, as is a user of that name.
+  // The name is as quick as before from elsewhere. So are another name, and a user of that name, from here.
   await guess('ana', 'wrong', '10.9.9.9');
   await guess('bo');
   await guessAtUser('ana');
