@@ -55,7 +55,7 @@ export async function makeLaptop(env: Readonly<Record<string, string>> = {}): Pr
   };
 }
 
-/** Adds a keychain like docker's helpers: a program that stores one text. `kept` is what it runs to store. */
+/** Adds a keychain like docker's helpers: a program that stores one text. `kept` is how it stores. */
 export async function addKeychain({ programs }: Laptop, name: string, kept: string): Promise<void> {
   const script = `#!/bin/sh
 case $1 in
