@@ -25,10 +25,10 @@ const MIGRATIONS: readonly string[] = [
 export const CLUSTER_SCHEMA = MIGRATIONS.length;
 
 /** The version of the schema that has the objects of an object store. */
-export const OBJECTS_SCHEMA = MIGRATIONS.indexOf(OBJECT_TABLES) + 1;
+export const OBJECTS_SCHEMA = versionWith(OBJECT_TABLES);
 
 /** The version of the schema that says what each node is still to purge. */
-export const PURGES_SCHEMA = MIGRATIONS.indexOf(PURGE_TABLES) + 1;
+export const PURGES_SCHEMA = versionWith(PURGE_TABLES);
 
 /** Any number, the same in every release: only one node migrates at a time. */
 const MIGRATION_LOCK = 7_143_920;
@@ -58,4 +58,9 @@ export async function migrateCluster(database: Postgres): Promise<void> {
       await queries.change('INSERT INTO hubgate.schema_version (version) VALUES ($1)', [index + 1]);
     }
   });
+}
+
+/** A migration can have other tables besides. */
+function versionWith(tables: string): number {
+  return MIGRATIONS.findIndex((migration) => migration.includes(tables)) + 1;
 }

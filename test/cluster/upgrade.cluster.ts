@@ -120,16 +120,16 @@ test('the status of a cluster can be read before a node of this release has made
     await database.change(
       `INSERT INTO hubgate.node (id, run, address, certificate, version) VALUES ('n1', 'r', 'a:1', 'c', '0.1.0')`,
     );
-    // These are the tables of the release before the object store.
-    for (const table of ['object', 'removed_object', 'object_store'])
+    // These are the tables of the release before the object store and the purges.
+    for (const table of ['object', 'removed_object', 'object_store', 'purge'])
       await database.change(`DROP TABLE hubgate.${table} CASCADE`);
     await database.change('ALTER TABLE hubgate.node DROP COLUMN pending_uploads');
     await database.change('DELETE FROM hubgate.schema_version WHERE version > 2');
     const { schema, nodes, objects } = await readClusterStatus(database);
     assert.equal(schema, 2);
     assert.deepEqual(
-      nodes.map(({ id, pendingUploads }) => ({ id, pendingUploads })),
-      [{ id: 'n1', pendingUploads: 0 }],
+      nodes.map(({ id, pendingUploads, pendingPurges }) => ({ id, pendingUploads, pendingPurges })),
+      [{ id: 'n1', pendingUploads: 0, pendingPurges: 0 }],
     );
     assert.deepEqual(objects, { count: 0, bytes: 0 });
   });
