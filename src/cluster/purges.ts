@@ -1,4 +1,7 @@
-/** What the nodes are to remove from their disks. Each node takes its own part of the list off. */
+/**
+ * This module lists the content that each node is still to remove from its disk. A node deletes its own rows
+ * when it has done so.
+ */
 import type { PostgresQueries } from '../platform/postgres.ts';
 import type { Digest } from '../registry/digest.ts';
 
@@ -31,11 +34,11 @@ export class Purges {
     await this.#tell(digest, '');
   }
 
-  /** Resolves to some of what this node is to remove. */
-  pending(limit: number): Promise<readonly PendingPurge[]> {
+  /** Resolves to what this node is to remove, in the order of the fences from the one after `after`. */
+  pending(after: number, limit: number): Promise<readonly PendingPurge[]> {
     return this.#database.rows<PendingPurge>(
-      'SELECT digest, fence FROM hubgate.purge WHERE node = $1 ORDER BY fence LIMIT $2',
-      [this.#node, limit],
+      'SELECT digest, fence FROM hubgate.purge WHERE node = $1 AND fence > $2 ORDER BY fence LIMIT $3',
+      [this.#node, after, limit],
     );
   }
 

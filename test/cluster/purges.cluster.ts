@@ -5,6 +5,9 @@ import { existsSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import path from 'node:path';
 import { after, afterEach, beforeEach, test } from 'node:test';
+import { forgetNode } from '../../src/cluster/manage-nodes.ts';
+import { Purges } from '../../src/cluster/purges.ts';
+import { Postgres } from '../../src/platform/postgres.ts';
 import { assertBytes } from '../support/assert-bytes.ts';
 import { FakeHub } from '../support/fake-hub.ts';
 import { imageOf, type TestImage } from '../support/image.ts';
@@ -135,4 +138,31 @@ test('a node that has lost its disk is not asked for the copies that it had', as
   await waitFor(() => count('copy', "node = 'n3'") === 0);
   await pull(node(2));
   await waitFor(() => count('copy', "node = 'n3'") === 2);
+});
+
+test('a purge that comes while a node removes the content is not taken for the one before', async () => {
+  await using queries = new Postgres({
+    url: database,
+    application: 'test',
+    connections: 1,
+    deadline: 60_000,
+  });
+  server.run(
+    `INSERT INTO hubgate.node (id, run, address, certificate, version, beat_at)
+      VALUES ('away', 'r', 'a:1', 'c', '0.1.0', now() - interval '1 hour')`,
+    database,
+  );
+  const purges = new Purges(queries, 'away');
+  await purges.tellAll(image.digest);
+  const [first = assert.fail()] = await purges.pending(0, 10);
+  await purges.tellAll(image.digest);
+  await purges.done(first);
+  const [second = assert.fail()] = await purges.pending(0, 10);
+  assert.ok(second.fence > first.fence);
+  assert.deepEqual(await purges.pending(second.fence, 10), []);
+  await purges.done(second);
+  assert.equal(count('purge', "node = 'away'"), 0);
+  await purges.tellAll(image.digest);
+  await forgetNode(queries, 'away');
+  assert.equal(count('purge', "node = 'away'"), 0);
 });

@@ -10,12 +10,12 @@ import type { Store } from '../store/store.ts';
 import { PURGES_AT_ONCE } from './limits.ts';
 
 export interface FollowPurgesOptions {
-  readonly purges: Purges;
-  readonly notifications: Notifications;
+  readonly purges: Pick<Purges, 'pending' | 'done'>;
+  readonly notifications: Pick<Notifications, 'on'>;
   readonly store: Pick<Store, 'content' | 'index'>;
   /** True while content is being downloaded to the disk. */
   readonly isArriving: (digest: Digest) => boolean;
-  readonly limits: ClusterLimits;
+  readonly limits: Pick<ClusterLimits, 'retryPurges'>;
   readonly log: Logger;
 }
 
@@ -40,7 +40,7 @@ export class FollowedPurges implements AsyncDisposable {
     await this.#running;
   }
 
-  /** What is purged while it runs is removed by another run. */
+  /** Starts a run. One that is under way looks for new purges before it ends. */
   #start(): Promise<void> {
     this.#isDue = true;
     this.#running ??= this.#run().finally(() => {
@@ -59,29 +59,40 @@ export class FollowedPurges implements AsyncDisposable {
     } catch (error) {
       // It listens again when the database is back, which starts this too.
       if (!(error instanceof DatabaseUnavailable))
-        log.error({ err: error }, 'what was purged cannot be removed from the disk');
+        log.error({ err: error }, 'the purges of other nodes cannot be followed');
     }
   }
 
+  /** Tries each content once, so that one that cannot be removed does not hold up the others. */
   async #removePending(): Promise<void> {
-    const { purges, isArriving } = this.#options;
-    for (;;) {
-      const pending = await purges.pending(PURGES_AT_ONCE);
-      // A download under way would bring it back, so it waits for the next run.
-      const removable = pending.filter(({ digest }) => !isArriving(digest));
-      for (const one of removable) {
+    const { purges, log } = this.#options;
+    const failures: unknown[] = [];
+    let pending: readonly PendingPurge[];
+    let after = 0;
+    do {
+      pending = await purges.pending(after, PURGES_AT_ONCE);
+      for (const purge of pending) {
         if (this.#isOver) return;
-        await this.#remove(one);
+        after = purge.fence;
+        await this.#remove(purge).catch((error: unknown) => {
+          if (error instanceof DatabaseUnavailable) throw error;
+          failures.push(error);
+        });
       }
-      if (removable.length < PURGES_AT_ONCE) return;
-    }
+    } while (pending.length === PURGES_AT_ONCE);
+    const [err] = failures;
+    if (err !== undefined)
+      log.error({ digests: failures.length, err }, 'content that was purged cannot be removed from the disk');
   }
 
-  /** Content that an upstream has confirmed again meanwhile stays. */
   async #remove(purge: PendingPurge): Promise<void> {
-    const { purges, store, log } = this.#options;
+    const { purges, store, isArriving, log } = this.#options;
     const { digest } = purge;
-    if (!(await store.index.isLinkedAnywhere(digest)) && (await store.content.peek(digest)) !== undefined) {
+    // A download under way would bring it back, so it waits for the next run.
+    if (isArriving(digest)) return;
+    // The disk is asked first, because a download that begins later has been confirmed again.
+    const isHere = (await store.content.peek(digest)) !== undefined;
+    if (isHere && !(await store.index.isLinkedAnywhere(digest))) {
       await store.content.remove(digest);
       log.info({ digest }, 'content that was purged is removed from the disk');
     }
