@@ -1,7 +1,7 @@
 /** The subjects of one kind have these properties in common. */
 interface KindOfSubject {
   /**
-   * How a policy names the subjects of the kind:
+   * The form in which a policy names the subjects of the kind:
    *
    * - `account`: by the name alone. These kinds share one namespace, and `${user}` stands for the name.
    * - `pattern`: by the kind, a colon and a pattern of names.

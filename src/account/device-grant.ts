@@ -13,7 +13,7 @@ import type { AccountAuthClient } from './auth-client.ts';
 
 const GRANT = 'urn:ietf:params:oauth:grant-type:device_code';
 
-/** In a checkout and in the npm package this is the same place. */
+/** The credential helper. It is at this place in a checkout and in the npm package. */
 const PROGRAM = path.join(import.meta.dirname, '../../bin/docker-credential-hubgate.cjs');
 
 type Machine = (request: AccountRequest, auth: AccountAuthClient) => Promise<AccountAnswer>;

@@ -37,7 +37,7 @@ export interface AuthCluster extends AsyncDisposable {
   follow(copies: Readonly<Record<'users' | 'policy', DocumentCopy>>): Promise<Followed>;
   /** Counts wrong passwords together with the other nodes. */
   shareDelays(delays: LoginDelays): AsyncDisposable;
-  /** What the nodes share for logins of directories. */
+  /** The state that the nodes share for logins of directories. */
   readonly sharedLogins: SharedDirectoryLogins;
   /** True if a revocation could go unnoticed, and the configuration does not accept that. */
   isBlind(): boolean;

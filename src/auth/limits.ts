@@ -287,7 +287,7 @@ export const SCIM = {
   attempts: 3,
 };
 
-/** How people are confirmed by their directories. */
+/** The times and bounds by which people are confirmed by their directories. */
 export const CONFIRMATION = {
   /** The part of `confirm` after which the next round begins, so that a round may take the rest. */
   every: 0.75,

@@ -21,7 +21,7 @@ export interface NodeStatus {
   readonly downloads: number;
   /** The blobs on its disk that the object store lacks. */
   readonly pendingUploads: number;
-  /** What was purged and is still on its disk. */
+  /** The blobs that were purged and are still on its disk. */
   readonly pendingPurges: number;
 }
 

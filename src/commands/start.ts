@@ -88,7 +88,7 @@ export async function start(options: StartOptions, terminal: Terminal): Promise<
   return 0;
 }
 
-/** What the upstreams answer is printed when it is known; a start does not wait for it. */
+/** Prints the answers of the upstreams when they come. A start does not wait for them. */
 async function welcome(
   config: Config,
   paths: HomePaths,

@@ -9,7 +9,7 @@ export interface ObjectsConfig {
   /** The origin of the store, such as `https://s3.eu-west-1.amazonaws.com`. */
   readonly endpoint: string;
   readonly bucket: string;
-  /** What all keys begin with, without a slash at the end. Empty: the keys begin with `blobs`. */
+  /** The prefix of all keys, without a slash at the end. If it is empty, the keys begin with `blobs`. */
   readonly prefix: string;
   readonly region: string;
   /** Absolute paths. Only the core reads the files. */

@@ -105,7 +105,7 @@ export const REFUSED_FOR = {
 export const CLIENT_RETRY_AFTER = {
   /** The database or the object store of the cluster does not answer. */
   storeAway: 5,
-  /** As many uploads or manifests as are allowed are being received. */
+  /** The most uploads or manifests that are allowed at a time are being received. */
   tooManyPushes: 5,
 };
 

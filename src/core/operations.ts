@@ -106,7 +106,7 @@ export function createOperations(options: OperationsOptions): Operations {
       const repository = resolveRepository(written, [], names);
       const parsed = reference === null ? undefined : parseReference(reference);
       if (repository === undefined || (reference !== null && parsed === undefined)) return undefined;
-      // What is withdrawn later is not removed from the disks, and nobody would know.
+      // Without the database the other nodes would not remove their copies, and nobody would know.
       if (cluster?.isConnected() === false) throw new DatabaseUnavailable(new Error('it does not answer'));
       return purge(store, repository.name, parsed, cluster?.purge);
     },

@@ -357,7 +357,7 @@ export const PLAIN_REFUSALS = {
   maxAddresses: 1_000,
 };
 
-/** How a gateway records what retention and the collection have removed. All times are in milliseconds. */
+/** The times, in milliseconds, by which a gateway records the removals by retention and the collection. */
 export const REMOVALS = {
   /** The pause between two questions to the core. */
   fetchEvery: 5_000,

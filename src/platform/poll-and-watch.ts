@@ -51,8 +51,8 @@ class Poller implements Disposable {
   }
 
   /**
-   * Also watches paths that could not be watched before, and replaced files, whose watch ended with the old
-   * file.
+   * Watches all paths that have no watch: those that could not be watched before, and replaced files, whose
+   * watch ended with the old file.
    */
   #watchAll(): void {
     for (const file of this.#options.watched) if (!this.#watches.has(file)) this.#watch(file);

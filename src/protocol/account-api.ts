@@ -1,5 +1,5 @@
 /**
- * What the account page asks of auth, over auth's socket:
+ * The account page asks auth these questions, over auth's socket:
  *
  *     POST /session                  a name and a password from an address → a session
  *     POST /session/show             a session → who it belongs to

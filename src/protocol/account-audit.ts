@@ -1,6 +1,6 @@
 /**
- * What auth has decided in a request for the account page. It travels as a header of each answer, from auth
- * through the page to the gateway, which adds who asked from where, and writes the line of the audit log.
+ * The decisions of auth in a request for the account page travel as a header of each answer, from auth
+ * through the page to the gateway. The gateway adds who asked from where, and writes the audit lines.
  */
 import { z } from 'zod';
 import { ACCOUNT_ACTIONS } from '../registry/action.ts';
@@ -12,7 +12,7 @@ export const AUDIT_HEADER = 'hubgate-audit';
 /** The fields of an audit line that auth knows. A text that is too long for a header is shortened. */
 const FIELDS = {
   action: z.enum(ACCOUNT_ACTIONS),
-  /** Who it is about; `anonymous` if nobody has proved who they are. */
+  /** The subject that the decision is about; `anonymous` if nobody has proved who they are. */
   subject: text(300),
   decision: z.enum(['allow', 'deny']),
   credential: text(100).optional(),
@@ -26,7 +26,7 @@ const FIELDS = {
 const ACCOUNT_DECISION = z.object(FIELDS);
 export type AccountDecision = Readonly<z.output<typeof ACCOUNT_DECISION>>;
 
-/** What the header of an answer says. */
+/** The decisions that the header of an answer reports. */
 interface ReportedDecisions {
   readonly decisions: readonly AccountDecision[];
   /** The names of fields that this version does not know, as a later version of auth may send them. */

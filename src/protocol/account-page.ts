@@ -1,6 +1,7 @@
 /**
- * What crosses between a gateway and the account page, besides the method, the target and the body of a
- * request.
+ * A gateway and the account page agree on this path, these cookies and these headers. Nothing else crosses
+ * between them, except for the method, the target and the body of a request, the login of SCIM, and the
+ * decisions for the audit log.
  */
 
 /** The path of the pages, and of everything below it. */

@@ -48,7 +48,7 @@ const FIELDS = {
   token: z.string().optional(),
   /** The name of that token, or of the machine that somebody approved or refused. */
   label: z.string().optional(),
-  /** What a new token may pull and push, and from where, if it may do less than its owner. */
+  /** The bounds of a new token: what it may pull and push, and from where. Absent if it has none. */
   restriction: z.string().optional(),
   /**
    * The reason why retention or the collection has removed content, why a login or a logout was refused, or

@@ -47,7 +47,7 @@ export const WRITE_ANSWER_HEADERS = [
   'retry-after',
 ] as const;
 
-/** What the gateway says of a write, besides its repository. */
+/** The headers in which the gateway describes a write, besides its repository. */
 export const HOSTED_REQUEST_HEADERS = {
   /**
    * An opaque text in a request that is the same for all requests of one subject. An upload belongs to it:
@@ -64,7 +64,7 @@ export const HOSTED_REQUEST_HEADERS = {
   mountFrom: 'hubgate-mount-from',
 } as const;
 
-/** What the core says to the gateway in an answer. The client gets none of these headers. */
+/** The headers of an answer that are for the gateway. The client gets none of them. */
 export const HOSTED_ANSWER_HEADERS = {
   /** The resource that becomes the `Location` of the answer. */
   location: 'hubgate-location',

@@ -16,7 +16,7 @@ export const SCIM_METHODS = ['GET', 'POST', 'PUT', 'PATCH', 'DELETE'] as const;
 export const SCIM_REQUEST = z.strictObject({
   login: z.string().max(100),
   method: z.string().max(20),
-  /** What follows the name of the login, such as `/Users/…`. */
+  /** The part of the path after the name of the login, such as `/Users/…`. */
   path: z.string().max(2_000),
   query: z.string().max(8 * 1024),
   authorization: z.string().max(2_000),

@@ -2,7 +2,7 @@
 export const ACTIONS = ['pull', 'push', 'delete'] as const;
 export type Action = (typeof ACTIONS)[number];
 
-/** What people do on the account page, and at the endpoints for their machines. */
+/** The actions of people on the account page, and at the endpoints for their machines. */
 export const ACCOUNT_ACTIONS = [
   'login',
   'logout',

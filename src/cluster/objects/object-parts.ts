@@ -13,7 +13,10 @@ const TRIES = 3;
 /** Bytes that were verified, in a local file. */
 export interface ObjectUpload {
   readonly size: number;
-  /** In hexadecimal digits; absent if the content is known by another hash. The store compares it. */
+  /**
+   * The hash of the bytes in hexadecimal digits, which the store compares; absent if the content is known by
+   * another hash.
+   */
   readonly sha256?: string | undefined;
   /** Opens the bytes from the first one on. It is called once. */
   readonly open: () => Promise<Readable>;

@@ -52,7 +52,7 @@ export class ObjectStore implements AsyncDisposable {
     this.#health = new ObjectHealth({ probe, limits: options.limits, log: options.log });
   }
 
-  /** Why the store cannot be used; undefined while it can. It is known 2 s after a change at the latest. */
+  /** Has the reason why the store cannot be used; undefined while it can. It follows a change within 2 s. */
   get trouble(): ObservableValue<string | undefined> {
     return this.#health.trouble;
   }

@@ -1,4 +1,7 @@
-/** What the database knows of the objects in the object store. Its clock is the only one that counts here. */
+/**
+ * The knowledge of the database about the objects in the object store. The clock of the database is the only
+ * one that counts here.
+ */
 import type { PostgresQueries } from '../../platform/postgres.ts';
 import type { Digest } from '../../registry/digest.ts';
 

@@ -7,7 +7,7 @@ import type { Config } from '../../config/config.ts';
 import type { Environment } from '../../config/environment.ts';
 import { credentialStores } from '../credential-stores.ts';
 
-/** What the mirror last learnt of the people who have logged in. */
+/** The people who have logged in, and their groups, as the mirror last learnt them. */
 export interface PeopleGroups {
   /** The names of the people. */
   readonly names: ReadonlySet<string>;

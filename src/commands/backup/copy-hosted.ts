@@ -33,7 +33,7 @@ export async function copyHosted(
   paths: HomePaths,
   target: string,
 ): Promise<CopiedHosted | string> {
-  // Those of a cluster are in its database and its object store.
+  // The hosted repositories of a cluster are in its database and its object store.
   if (config.hosted === undefined || config.cluster !== undefined) return NOTHING;
   const { directory } = config.hosted;
   const owner = await stat(path.join(directory, HOSTED_DATABASE_FILE)).catch(

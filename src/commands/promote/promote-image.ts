@@ -172,7 +172,7 @@ class Promoting {
       const tag = parseTag(`${digest.replace(':', '-')}${suffix}`);
       if (tag === undefined) continue;
       const { source, target } = this.#promotion;
-      // What the promoter may not pull does not exist for them.
+      // A tag that the promoter may not pull does not exist for them.
       if (this.#options.promoter.judge('pull', source, tag).decision === 'deny') continue;
       const manifest = await this.#find({ kind: 'tag', tag });
       if (manifest === undefined) continue;

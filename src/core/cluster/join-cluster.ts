@@ -47,7 +47,7 @@ export interface ClusterCoreOptions {
   readonly limits?: ClusterLimits;
 }
 
-/** What a node needs to know of its core. */
+/** The facts that a node needs to know of its core. */
 export interface JoiningCore {
   readonly egress?: EgressOptions | undefined;
   /** The milliseconds after which unused content is removed; 0 means never. */
@@ -81,7 +81,7 @@ export interface ClusterCore extends AsyncDisposable {
   readonly uploadOwners: UploadOwners;
   /** The database of the hosted repositories. */
   readonly hostedDatabase: HostedDatabase;
-  /** Which node collects what is hosted. */
+  /** Says which node collects the hosted content. */
   readonly hostedDuty: HostedDuty;
 }
 

@@ -33,7 +33,7 @@ export const UPLOADS = {
   longestPause: 60_000,
 };
 
-/** What is done for the object store from time to time. All times are in milliseconds. */
+/** The times, in milliseconds, of the periodic tasks for the object store. */
 export interface ObjectDutyLimits {
   /** The time between two removals of unused objects. */
   readonly every: number;

@@ -25,7 +25,7 @@ export const CONTENT_PATH = '/content/';
 /** The size of the whole content, if it is known. */
 export const SIZE_HEADER = 'hubgate-size';
 
-/** What a node gives to the others. */
+/** The content that a node gives to the others. */
 export interface ServedToPeers {
   readonly content: RecordedContent;
   /** Returns the download of a digest that is under way. */

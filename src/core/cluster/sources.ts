@@ -32,7 +32,7 @@ export interface SourcesOptions {
 /** The milliseconds after which a node that did not answer is asked again. */
 const ASK_AGAIN_AFTER = 100;
 
-/** How often one download reads an object. */
+/** The most times that one download opens an object. */
 const MOST_OBJECT_READS = 3;
 
 export class Sources {

@@ -31,7 +31,7 @@ import { SqliteHostedDatabase } from './sqlite-hosted-database.ts';
 import { TagHistory } from './tag-history.ts';
 import { Uploads } from './uploads.ts';
 
-/** What hosting takes from the cluster that this node belongs to. */
+/** The parts that hosting takes from the cluster that this node belongs to. */
 export interface HostedInCluster {
   /** The end of the ids of the uploads that this node begins. */
   readonly owner: UploadOwner;
@@ -71,7 +71,7 @@ export interface Hosted extends AsyncDisposable {
   readonly places: FairQueue;
   readonly removal: Removal;
   readonly tags: TagHistory;
-  /** What the audit log does not have yet. */
+  /** The removals that the audit log does not have yet. */
   readonly removals: RecordedRemovals;
   readonly namespaces: readonly NamespaceRules[];
   readonly collection: Collection;

@@ -12,7 +12,7 @@ export class RecordedRemovals {
   readonly #database: HostedDatabase;
   readonly #duty: HostedDuty;
   /**
-   * What a gateway has fetched and not confirmed yet, and the time from which on another one may fetch it.
+   * The removals that a gateway has fetched and not confirmed. From `until` on another one may fetch them.
    */
   #fetched: { readonly last: number; readonly until: number } | undefined;
 

@@ -94,8 +94,8 @@ export const HOSTED_TABLES = `
 `;
 
 /**
- * What a database of an earlier version lacks, and what an earlier version passes by: the removals that the
- * audit log does not have yet, and the bound on the changes of one tag.
+ * A database of an earlier version lacks these: the table of the removals that the audit log does not have
+ * yet, and the bound on the changes of one tag. An earlier version of Hubgate ignores them.
  */
 export const ADDED_HOSTED_TABLES = `
   CREATE TABLE IF NOT EXISTS removal (

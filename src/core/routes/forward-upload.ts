@@ -18,7 +18,7 @@ const SENT = [
   ...[...Object.values(HOSTED_REQUEST_HEADERS), ...WRITE_BODY_HEADERS],
 ];
 
-/** What the gateway reads of an answer. */
+/** The headers of an answer that the gateway reads. */
 const ANSWERED = [
   ...['content-length', ...WRITE_ANSWER_HEADERS, CORE_HEADERS.error],
   // This node has set the id of the push, because it knows the other requests of the push.

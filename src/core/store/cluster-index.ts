@@ -32,12 +32,12 @@ export interface ClusterIndexOptions {
   readonly copies: Copies;
   /** Called with content that is used, and with what it names; absent if there is no object store. */
   readonly onUsed?: ((digest: Digest) => void) | undefined;
-  /** Whether what this node remembers is used while the database is away. */
+  /** Says whether the knowledge in memory is used while the database is away. */
   readonly onDatabaseLoss: 'serve' | 'refuse';
   readonly log: Logger;
 }
 
-/** What this node remembers of a repository. */
+/** The knowledge about a repository that this node has in memory. */
 interface Remembered {
   visibility?: VisibilityEntry;
   readonly links: Map<string, Link>;
@@ -71,7 +71,10 @@ export class ClusterIndex implements IndexStore {
   readonly #remembered = new LRUCache<RepositoryName, Remembered>({ max: MAX_REPOSITORIES });
   /** Counts what was dropped, so that an answer that is older is not remembered. */
   #drops = 0;
-  /** What could not be withdrawn by repository. It is in force here, and is tried again until it is done. */
+  /**
+   * The withdrawals of each repository that the database does not have yet. They hold on this node already,
+   * and are tried again until they succeed.
+   */
   readonly #pending = new Map<RepositoryName, Map<string, () => Promise<unknown>>>();
   #retrying: NodeJS.Timeout | undefined;
   /** A node that has lost its disk has none of the copies of an earlier run. */

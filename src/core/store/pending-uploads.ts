@@ -12,7 +12,7 @@ import { digestOfPending, PENDING_DIRECTORY, pendingFile } from './layout.ts';
 export class PendingUploads {
   readonly #root: string;
   readonly #digests: Set<Digest>;
-  /** What is recorded and not published yet. */
+  /** The digests that are recorded and not published yet. */
   readonly #expected = new Set<Digest>();
   /** Called with content that is to be put into the store. */
   onAdded: ((digest: Digest) => void) | undefined;

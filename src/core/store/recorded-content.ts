@@ -28,7 +28,7 @@ export interface SharedContent {
   put(digest: Digest, bytes: Uint8Array): Promise<void>;
 }
 
-/** What a store has only in a cluster. */
+/** The parts that a store has only in a cluster. */
 interface OfCluster {
   readonly manifests?: SharedContent | undefined;
   readonly uploads?: PendingUploads | undefined;

@@ -17,8 +17,8 @@ export function certificateSubject(certificate: X509Certificate): Subject | unde
 }
 
 /**
- * Also matches a URI that is not a valid SPIFFE ID: one in quotes, because it contains a comma, or one with
- * an upper-case scheme.
+ * Matches URIs that are no valid SPIFFE IDs too: one in quotes, because it contains a comma, or one with an
+ * upper-case scheme.
  */
 const A_SPIFFE_URI = /^"?spiffe:/i;
 

@@ -124,8 +124,8 @@ function unlessV2<C extends Pick<Context, 'req'>>(step: (context: C, next: Next)
 /** The paths that need no authorization decision. */
 const UNDECIDED = new Set([PROBED, '/ca.crt', '/.well-known/jwks.json']);
 /**
- * Returns whose turn a request of the event loop's budget takes. Probes have a turn of their own, because
- * they come from the address of a balancer, and must be answered however many of its requests wait.
+ * Returns the key of the queue in which a request waits for the event loop. Probes have a queue of their own,
+ * because they come from the address of a balancer, and must be answered however many of its requests wait.
  */
 function turnOf(request: IncomingMessage, addressOf: AddressOf): string {
   return request.url === PROBED ? PROBED : addressKey(addressOf(request));

@@ -60,7 +60,9 @@ export interface ReadTarget {
   readonly route: Exclude<Route, UploadRoute | { kind: 'mirrored-upload' }>;
 }
 
-/** What a request is about, and whether it reads or writes. Nobody can write to a mirrored repository. */
+/**
+ * The route of a request, and whether the request reads or writes. Nobody can write to a mirrored repository.
+ */
 export type V2Target =
   | ReadTarget
   | { readonly kind: 'write'; readonly write: WriteTarget }

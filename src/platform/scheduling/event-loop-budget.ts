@@ -63,7 +63,7 @@ function beginNext(): void {
 async function goOn(): Promise<void> {
   while (turns.length > 0 && isYoung()) {
     dequeue()?.();
-    // What follows from the task without waiting runs in this turn too.
+    // The microtasks of the task run in this turn too.
     await undefined;
   }
 }

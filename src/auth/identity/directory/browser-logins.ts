@@ -184,7 +184,7 @@ async function endLogin(
       if (said === 'cannot') await refusePerson((await state.person(current.name)) ?? current, options);
     });
   try {
-    // What the provider says at this moment to somebody else may be from before the logout.
+    // Another request may ask the provider at this moment, and its answer may be from before the logout.
     const end = performance.now() + OIDC.logoutPatience;
     while (!(await ask()) && performance.now() < end) await delay(OIDC.logoutPause);
   } catch (error) {

@@ -22,7 +22,7 @@ export interface PendingLogin {
 
 export type OidcAnswer = { readonly person: DirectoryPerson } | { readonly refused: string };
 
-/** What a provider says to a refresh token. */
+/** The answer of a provider to a refresh token. */
 export type RefreshAnswer =
   | { readonly kind: 'confirmed'; readonly person: DirectoryPerson }
   | { readonly kind: 'refused' }

@@ -26,7 +26,7 @@ export interface DirectoryLoginsOptions {
   /** Spends the time that a name of the users file takes. */
   readonly spendHash: SpendHash;
   readonly egress?: EgressOptions | undefined;
-  /** What the nodes of a cluster share; absent without a cluster. */
+  /** The state that the nodes of a cluster share; absent without a cluster. */
   readonly shared?: SharedDirectoryLogins | undefined;
   readonly clock: Clock;
   readonly log: Logger;

@@ -1,4 +1,4 @@
-/** What SCIM messages say (RFC 7643 and 7644), as Entra ID and Okta write them. */
+/** Reads and writes SCIM messages (RFC 7643 and 7644), as Entra ID and Okta write them. */
 import { isObject } from '../../../platform/object-properties.ts';
 
 const USER_SCHEMA = 'urn:ietf:params:scim:schemas:core:2.0:User';

@@ -2,7 +2,7 @@ import type { PostgresQueries } from '../../../platform/postgres.ts';
 import { CONFIRMATION } from '../../limits.ts';
 import type { ConfirmationClaims } from './confirmation-claims.ts';
 
-/** What the nodes of a cluster share for logins of directories. */
+/** The state that the nodes of a cluster share for logins of directories. */
 export interface SharedDirectoryLogins {
   /** Returns the key of all nodes, in hex. The first node gives its own key to all. */
   shareKey(own: string): Promise<string>;

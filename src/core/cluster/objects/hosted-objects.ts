@@ -26,7 +26,7 @@ import { ok, unavailable } from '../../upstream/upstream-result.ts';
 
 export interface HostedObjectsOptions {
   readonly store: ObjectStore;
-  /** What all keys begin with. */
+  /** The prefix of all keys. */
   readonly prefix: string;
   readonly database: Pick<HostedDatabase, 'read'>;
   /** The local directory of the uploads under way. */

@@ -44,7 +44,7 @@ export interface ClusterObjects extends AsyncDisposable {
   readonly source: ObjectSource;
   readonly uses: ObjectUses;
   readonly openUploads: (directory: string) => Promise<PendingUploads>;
-  /** Why the store cannot be used; undefined while it can. */
+  /** The reason why the store cannot be used; undefined while it can. */
   readonly trouble: string | undefined;
   /** The contents that this node is to put into the store. */
   readonly pending: number;

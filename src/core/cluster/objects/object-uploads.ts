@@ -72,7 +72,7 @@ export class ObjectUploads implements AsyncDisposable {
     }
   }
 
-  /** What finds no place is started when another one has ended. */
+  /** Starts an upload if there is a place. Otherwise it starts when another one has ended. */
   #start(digest: Digest): void {
     const { store, log } = this.#options;
     if (this.#stopping.signal.aborted || this.#running.has(digest) || this.#running.size >= UPLOADS.atOnce)
