@@ -11,6 +11,8 @@ import { BIND_DN, BIND_PASSWORD, PEOPLE, type Slapd, startSlapd } from './suppor
 
 const PAY = '/v2/acme/pay/manifests/latest';
 const PASSWORD = 'p4ssword of a person';
+/** Active Directory counts from 1601. */
+const SINCE_1601 = 11_644_473_600_000n;
 const INJECTIONS = [
   '*',
   'an*',
@@ -119,15 +121,46 @@ test('a membership and an entry that are removed count no longer after the next 
   await waitFor(async () => (await hubgate.ask(PAY, { token: di })).status === 401);
 });
 
+test('an account that Active Directory disables, or that ends there, counts no longer', async (t) => {
+  const running = await mirror(t);
+  const { hubgate } = running;
+  const now = BigInt(Date.now());
+  const ends = (milliseconds: bigint) => String((milliseconds + SINCE_1601) * 10_000n);
+  const attributes = {
+    jo: ['userAccountControl', '512', '514'],
+    kim: ['accountExpires', ends(now + 60_000n), ends(now + 60_000n)],
+    lou: ['accountExpires', '0', ends(now)],
+    mia: ['accountExpires', '9223372036854775807', '9223372036854775807'],
+  } as const;
+  const answers = async (issued: string) => (await hubgate.ask('/v2/', { token: issued })).status;
+  const tokens = new Map<string, string>();
+  for (const [name, [attribute, before, after]] of Object.entries(attributes)) {
+    await slapd.addPerson(name, PASSWORD);
+    await slapd.setValues(name, attribute, [before]);
+    const { token: issued } = await token(running, name);
+    assert.equal(await answers(issued), 200);
+    tokens.set(name, issued);
+    await slapd.setValues(name, attribute, [after]);
+  }
+  hubgate.ahead += 61_000;
+  await hubgate.reloadAuth();
+  for (const [name, issued] of tokens) {
+    const expected = name === 'mia' ? 200 : 401;
+    await waitFor(async () => (await answers(issued)) === expected);
+    // slapd accepts the password.
+    assert.equal((await token(running, name)).status, expected, name);
+  }
+});
+
 test('somebody who gets more groups than can be read has none of them', async (t) => {
   const running = await mirror(t, { groups: 'description' });
   const { hubgate } = running;
   await slapd.addPerson('fay', PASSWORD);
   const groups = ['payments', ...Array.from({ length: 1_000 }, (_, index) => `group-${index}`)];
-  await slapd.describe('fay', groups.slice(0, 1_000));
+  await slapd.setValues('fay', 'description', groups.slice(0, 1_000));
   const { token: issued } = await token(running, 'fay');
   assert.equal((await hubgate.ask(PAY, { token: issued })).status, 200);
-  await slapd.describe('fay', groups);
+  await slapd.setValues('fay', 'description', groups);
   hubgate.ahead += 61_000;
   await hubgate.reloadAuth();
   await waitFor(async () => (await hubgate.ask(PAY, { token: issued })).status === 403);

@@ -183,6 +183,13 @@ export const directoryMutants: readonly Mutant[] = [
     tests: ['test/auth/directory/people.test.ts'],
   },
   {
+    defence: 'an account that ends at Active Directory counts no longer',
+    file: 'src/auth/identity/directory/ldap-entry.ts',
+    find: 'endOf(expires) <= now ||',
+    replace: '',
+    tests: ['test/auth/directory/ldap-entry.test.ts'],
+  },
+  {
     defence: 'a policy names only logins that are configured',
     file: 'src/access/directory-group.ts',
     find: 'logins !== undefined && !logins.includes(login)',

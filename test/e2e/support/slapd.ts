@@ -15,6 +15,7 @@ export const PEOPLE = `ou=people,${BASE}`;
 export const BIND_DN = `cn=hubgate,${BASE}`;
 export const BIND_PASSWORD = 'service-s3cret';
 const ROOT_PASSWORD = 'root-s3cret';
+const INTEGER = '1.3.6.1.4.1.1466.115.121.1.27';
 
 export interface Slapd extends AsyncDisposable {
   readonly url: string;
@@ -27,8 +28,8 @@ export interface Slapd extends AsyncDisposable {
   setMembers(group: string, members: readonly string[]): Promise<void>;
   removePerson(name: string): Promise<void>;
   renamePerson(name: string, newName: string): Promise<void>;
-  /** Replaces the values of the attribute `description`, which can stand in for any list. */
-  describe(name: string, values: readonly string[]): Promise<void>;
+  /** Replaces the values of an attribute of a person. `description` can stand in for any list. */
+  setValues(name: string, attribute: string, values: readonly string[]): Promise<void>;
   /** Adds people `many-0`, `many-1`, … without passwords. */
   addMany(count: number): Promise<void>;
   /** Returns the names that begin like this, each with its entryUUID. */
@@ -94,14 +95,14 @@ export async function startSlapd(): Promise<Slapd> {
         'ldapmodify',
         `dn: uid=${name},${PEOPLE}\nchangetype: modrdn\nnewrdn: uid=${newName}\ndeleteoldrdn: 1\n`,
       ),
-    describe: (name, values) =>
+    setValues: (name, attribute, values) =>
       change(
         'ldapmodify',
         [
           `dn: uid=${name},${PEOPLE}`,
           'changetype: modify',
-          'replace: description',
-          ...values.map((value) => `description: ${value}`),
+          `replace: ${attribute}`,
+          ...values.map((value) => `${attribute}: ${value}`),
           '',
         ].join('\n'),
       ),
@@ -182,6 +183,8 @@ function configuration(directory: string): string {
   return `include /etc/ldap/schema/core.schema
 include /etc/ldap/schema/cosine.schema
 include /etc/ldap/schema/inetorgperson.schema
+attributetype ( 1.2.840.113556.1.4.8 NAME 'userAccountControl' SYNTAX ${INTEGER} SINGLE-VALUE )
+attributetype ( 1.2.840.113556.1.4.159 NAME 'accountExpires' SYNTAX ${INTEGER} SINGLE-VALUE )
 pidfile ${directory}/slapd.pid
 modulepath /usr/lib/ldap
 moduleload back_mdb
@@ -244,6 +247,7 @@ function personText(name: string, password: string, ou: string): string {
   const parent = ou === 'people' ? PEOPLE : `ou=${ou},${PEOPLE}`;
   return `dn: uid=${name},${parent}
 objectClass: inetOrgPerson
+objectClass: extensibleObject
 uid: ${name}
 cn: ${name}
 sn: ${name}

@@ -27,14 +27,14 @@ export interface DirectoryLogins extends AsyncDisposable {
 }
 
 export async function openDirectoryLogins(options: DirectoryLoginsOptions): Promise<DirectoryLogins> {
-  const { logins, log, egress, shared } = options;
+  const { logins, clock, log, egress, shared } = options;
   await using stack = new AsyncDisposableStack();
   const seal = await openTextSeal(options.keyFile, shared?.shareKey);
   const isUp = new Map(logins.map(({ name }) => [name, true]));
   const opened = logins.map(
     (login): OpenedDirectory =>
       login.kind === 'ldap'
-        ? { login, ldap: openLdapDirectory({ login, log }) }
+        ? { login, ldap: openLdapDirectory({ login, clock, log }) }
         : { login, oidc: stack.use(openOidcDirectory({ login, egress, log })) },
   );
   const watched = watchDirectories(isUp, log);

@@ -15,10 +15,12 @@ import {
 } from 'ldapts';
 import type { LdapLogin } from '../../../config/login.ts';
 import { readAuthorities } from '../../../platform/authority-file.ts';
+import type { Clock } from '../../../platform/clock.ts';
 import type { Logger } from '../../../platform/log.ts';
 import { readRegularFile } from '../../../platform/regular-file.ts';
 import { LDAP } from '../../limits.ts';
 import { type DirectoryPerson, DirectoryUnavailable, readGroups } from './directory.ts';
+import { isLocked, LOCKS, valuesOf } from './ldap-entry.ts';
 
 /** A connection without a login, for the search, or for the password of a person. */
 type Task<T> = (client: Client) => Promise<T>;
@@ -44,10 +46,11 @@ export interface LdapDirectory {
 
 export interface LdapDirectoryOptions {
   readonly login: LdapLogin;
+  readonly clock: Clock;
   readonly log: Logger;
 }
 
-export function openLdapDirectory({ login, log }: LdapDirectoryOptions): LdapDirectory {
+export function openLdapDirectory({ login, clock, log }: LdapDirectoryOptions): LdapDirectory {
   const attributes = [login.user, login.groups, 'entryUUID', 'objectGUID', ...LOCKS];
   const personIn = (entry: Entry) => readPerson(entry, login, log);
   const search = async (client: Client, options: SearchOptions) =>
@@ -78,7 +81,7 @@ export function openLdapDirectory({ login, log }: LdapDirectoryOptions): LdapDir
       // A name that nobody has costs a login too, so that it takes as long.
       const dn = entry?.dn ?? `cn=nobody,${login.people}`;
       const isRight = await withClient(login, (client) => isAccepted(client, dn, password));
-      return entry !== undefined && isRight && !isLocked(entry) ? personIn(entry) : undefined;
+      return entry !== undefined && isRight && !isLocked(entry, clock()) ? personIn(entry) : undefined;
     },
     confirm: async (stableIds) => {
       if (stableIds.length === 0) return new Map();
@@ -90,7 +93,10 @@ export function openLdapDirectory({ login, log }: LdapDirectoryOptions): LdapDir
         }
         return found;
       });
-      const people = entries.filter((entry) => !isLocked(entry)).flatMap((entry) => personIn(entry) ?? []);
+      const now = clock();
+      const people = entries
+        .filter((entry) => !isLocked(entry, now))
+        .flatMap((entry) => personIn(entry) ?? []);
       return new Map(people.map((person) => [person.stableId, person]));
     },
     check: () =>
@@ -197,21 +203,6 @@ function isRefusal(error: unknown): boolean {
   return error instanceof Error && REFUSALS.has(error.name);
 }
 
-/** The attributes by which directories say that an entry is locked. */
-const LOCKS = ['userAccountControl', 'pwdAccountLockedTime', 'nsAccountLock'] as const;
-const AD_DISABLED = 2;
-/** The password policy of OpenLDAP writes this for an entry that an administrator has locked. */
-const LOCKED_FOR_EVER = '000001010000Z';
-
-function isLocked(entry: Entry): boolean {
-  const [control = '0'] = valuesOf(entry, 'userAccountControl');
-  return (
-    (Number(control) & AD_DISABLED) !== 0 ||
-    valuesOf(entry, 'pwdAccountLockedTime').includes(LOCKED_FOR_EVER) ||
-    valuesOf(entry, 'nsAccountLock').some((text) => text.toLowerCase() === 'true')
-  );
-}
-
 function readPerson(
   entry: Entry,
   { name: login, user, groups }: LdapLogin,
@@ -233,13 +224,6 @@ function readPerson(
 function isPartial(entry: Entry, attribute: string): boolean {
   const prefix = `${attribute};range=`.toLowerCase();
   return Object.keys(entry).some((key) => key.toLowerCase().startsWith(prefix));
-}
-
-/** Attributes have no case. */
-function valuesOf(entry: Entry, attribute: string): readonly string[] {
-  const [, value = []] =
-    Object.entries(entry).find(([key]) => key.toLowerCase() === attribute.toLowerCase()) ?? [];
-  return [value].flat().map(String);
 }
 
 const GUID = /^[0-9a-f]{32}$/;

@@ -2,6 +2,7 @@ import { openLdapDirectory } from '../../../auth/identity/directory/ldap.ts';
 import { openOidcDirectory } from '../../../auth/identity/directory/oidc.ts';
 import type { DirectoryLogin } from '../../../config/login.ts';
 import { egressOptions } from '../../../launch/upstream-options.ts';
+import { systemClock } from '../../../platform/clock.ts';
 import { createLogger } from '../../../platform/log.ts';
 import { reasonOf } from '../../../platform/reason.ts';
 import { type Check, type Finding, unknown, wrong } from '../checks.ts';
@@ -22,7 +23,7 @@ async function examineLogin(login: DirectoryLogin, { config }: ExaminedServer): 
   const log = createLogger('doctor', { level: 'error', format: 'auto' });
   try {
     if (login.kind === 'ldap') {
-      const { people, withGroups } = await openLdapDirectory({ login, log }).check();
+      const { people, withGroups } = await openLdapDirectory({ login, clock: systemClock, log }).check();
       if (people === 0)
         return [
           wrong(
