@@ -148,14 +148,21 @@ test('a name that somebody had who is hired again, with another id, is refused i
   assert.match(refused.text, /the name hana belongs to another account; .*hubgate user link hana corp/);
 });
 
-test('somebody who gets more groups than can be read has none of them', async () => {
-  const { pull } = await pulling('ike');
+test('somebody who gets more groups than can be read is suspended, and cannot log in', async () => {
+  const { pull, words } = await pulling('ike');
   const groups = ['payments', ...Array.from({ length: 1_000 }, (_, index) => `group-${index}`)];
   await provider.setPerson('sub-ike', { preferred_username: 'ike', groups: groups.slice(0, 1_000) });
   await later(15 * MINUTE);
   assert.equal(await pull(), 200);
   await provider.setPerson('sub-ike', { preferred_username: 'ike', groups });
   await later(15 * MINUTE);
-  await waitFor(async () => (await pull()) === 403);
+  await waitFor(async () => (await pull()) === 401);
+  assert.match(await words(), /must be confirmed/);
   assert.ok(hubgate.log.some(({ msg }) => msg.startsWith('somebody has too many groups')));
+  const refused = await mirror.logIn(new Browser(hubgate), 'sub-ike');
+  assert.equal(refused.status, 403);
+  assert.match(refused.text, /you have more groups at corp than can be read/);
+  await provider.setPerson('sub-ike', { preferred_username: 'ike', groups: groups.slice(0, 1_000) });
+  await mirror.loggedIn('ike');
+  await waitFor(async () => (await pull()) === 200);
 });

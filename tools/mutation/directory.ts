@@ -190,6 +190,20 @@ export const directoryMutants: readonly Mutant[] = [
     tests: ['test/auth/directory/ldap-entry.test.ts'],
   },
   {
+    defence: 'somebody whose groups nobody knows all cannot log in',
+    file: 'src/auth/identity/directory/bind-person.ts',
+    find: "if (groups === 'incomplete') return { refused: tooManyGroupsText(login) };",
+    replace: "if (groups === 'incomplete') return bindPerson({ ...said, groups: [] }, options);",
+    tests: ['test/auth/directory/people.test.ts'],
+  },
+  {
+    defence: 'somebody whose groups are elsewhere is suspended',
+    file: 'src/auth/identity/directory/oidc.ts',
+    find: "isElsewhere(way, claims) ? 'incomplete' : undefined",
+    replace: 'undefined',
+    tests: ['test/auth/directory/oidc-confirmation.test.ts'],
+  },
+  {
     defence: 'a policy names only logins that are configured',
     file: 'src/access/directory-group.ts',
     find: 'logins !== undefined && !logins.includes(login)',

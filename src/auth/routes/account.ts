@@ -75,11 +75,14 @@ function refusedLogin(unproved: Unproved): AccountRefusal {
   return { error: 'WRONG', reasons: [unproved.refused] };
 }
 
-/** Returns the reason of a refused login for the audit log, without the name that was typed. */
+/**
+ * Returns the reason of a refused login for the audit log, without the name that was typed, unless its
+ * password is right.
+ */
 function refusalOf(unproved: Unproved): string {
   if (unproved === 'busy') return 'too many logins';
   if (unproved === 'wrong') return 'wrong name or password';
-  return 'unavailable' in unproved ? 'the directory does not answer' : 'the name belongs to somebody else';
+  return 'unavailable' in unproved ? 'the directory does not answer' : unproved.refused;
 }
 
 export async function showSession(context: Context, dependencies: AccountRouteDependencies): Promise<void> {

@@ -53,7 +53,10 @@ beforeEach(async () => {
 afterEach(() => stack.disposeAsync());
 
 /** A provider that replaces every refresh token. Each contains the name of its owner. */
-async function startProvider(answers: Answer) {
+async function startProvider(
+  answers: Answer,
+  groupsOf: (name: string) => object = () => ({ groups: ['a'] }),
+) {
   const asked: string[] = [];
   const server = createServer(async (request, response) => {
     const say = (content: object) => {
@@ -65,7 +68,7 @@ async function startProvider(answers: Answer) {
       return say({ issuer, token_endpoint: `${issuer}/token`, userinfo_endpoint: `${issuer}/me` });
     if (request.url === '/me') {
       const name = request.headers.authorization?.split(' ')[1] ?? '';
-      return say({ sub: `id-${name}`, preferred_username: name, groups: ['a'] });
+      return say({ sub: `id-${name}`, preferred_username: name, ...groupsOf(name) });
     }
     const [name = '', turn] = (new URLSearchParams(await text(request)).get('refresh_token') ?? '').split(
       '.',
@@ -155,6 +158,22 @@ test('who is refused while the provider is asked stays refused, even if it then 
   const after = await state.person('p00');
   assert.deepEqual([after?.refusedAt, after?.refresh], [now, null]);
   assert.equal(await confirmed(), PEOPLE - 1);
+});
+
+test('somebody is suspended if the provider only says where the groups are', async () => {
+  const elsewhere = { _claim_names: { groups: 'src1' }, _claim_sources: { src1: { endpoint: 'https://g' } } };
+  const others = { _claim_names: { photo: 'src1' } };
+  const { confirm } = await startProvider(
+    () => false,
+    (name) => ({ p00: elsewhere, p01: { groups: ['a'], ...elsewhere }, p02: others })[name] ?? {},
+  );
+  await confirm();
+  const refused = (await state.people()).filter(({ refusedAt }) => refusedAt !== null);
+  assert.deepEqual(
+    refused.map(({ name }) => name),
+    ['p00'],
+  );
+  assert.deepEqual((await state.person('p01'))?.groups, ['a']);
 });
 
 for (const status of [429, 500, 503])

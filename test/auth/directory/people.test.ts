@@ -37,7 +37,11 @@ afterEach(async () => {
   await rm(directory, { recursive: true });
 });
 
-function said(name: string, stableId = `id-${name}`, groups: readonly string[] = []): DirectoryPerson {
+function said(
+  name: string,
+  stableId = `id-${name}`,
+  groups: DirectoryPerson['groups'] = [],
+): DirectoryPerson {
   return { name, stableId, groups };
 }
 
@@ -131,6 +135,20 @@ test('a confirmation updates groups and names, and refuses who is gone', async (
   const back = later + LOGIN.confirm;
   await confirm([said('ana'), said('bo2', 'id-bo'), said('cy')], back);
   assert.equal((await state.person('cy'))?.refusedAt, null);
+});
+
+test('somebody whose groups nobody knows all is refused, and is confirmed when they are known', async () => {
+  assert.match(await bind(said('dan', 'id-dan', 'incomplete')), /^you have more groups at corp than/);
+  assert.deepEqual(await state.people(), []);
+  await bind(said('ana', 'id-ana', ['a']));
+  const later = NOW + LOGIN.confirm;
+  await confirm([said('ana', 'id-ana', 'incomplete')], later);
+  assert.deepEqual((await state.person('ana'))?.refusedAt, later);
+  assert.match(await bind(said('ana', 'id-ana', 'incomplete')), /more groups/);
+  assert.deepEqual((await state.person('ana'))?.refusedAt, later);
+  await confirm([said('ana', 'id-ana', ['b'])], later + LOGIN.confirm);
+  const { groups, refusedAt } = (await state.person('ana')) ?? {};
+  assert.deepEqual([groups, refusedAt], [['b'], null]);
 });
 
 test('a person who cannot be written does not keep the others from being confirmed', async () => {

@@ -25,6 +25,7 @@ export async function bindPerson(said: DirectoryPerson, options: BindOptions): P
   const { state, login, refresh, now } = options;
   const { name, stableId, groups, sid = null } = said;
   if (!isName(name)) return { refused: `${whyNoName(name)}; an administrator of ${login} can change it` };
+  if (groups === 'incomplete') return { refused: tooManyGroupsText(login) };
   const before = await state.personOf(login, stableId);
   const other = await state.person(name);
   const facts = { name, login, stableId, groups, confirmedAt: now, refusedAt: null, refresh, sid };
@@ -80,6 +81,10 @@ export function linkedAs(
   before: Pick<StoredPerson, 'name' | 'linkedAt'> | undefined,
 ): number | null {
   return before?.name === name ? before.linkedAt : null;
+}
+
+function tooManyGroupsText(login: string): string {
+  return `you have more groups at ${login} than can be read, so nobody can tell which rules count for you; an administrator of ${login} can take you out of some`;
 }
 
 function takenText(name: string, login: string): string {

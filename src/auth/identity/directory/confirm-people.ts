@@ -5,7 +5,7 @@ import type { AuthState } from '../../state/auth-state.ts';
 import type { StoredPerson } from '../../state/stored-person.ts';
 import { ConfirmationRound, type ConfirmPeopleOptions } from './confirmation-round.ts';
 import { ownerIdOf } from './counted-people.ts';
-import { DirectoryUnavailable } from './directory.ts';
+import { DirectoryUnavailable, hasAllGroups } from './directory.ts';
 import type { LdapDirectory } from './ldap.ts';
 import type { OidcDirectory } from './oidc.ts';
 import { REFRESH_PURPOSE } from './sealed-text.ts';
@@ -57,7 +57,7 @@ export async function confirmByLdap(
   try {
     for (const person of due) {
       const now = said.get(person.stableId);
-      if (now !== undefined) await round.confirm(person, now);
+      if (now !== undefined && hasAllGroups(now)) await round.confirm(person, now);
       else if (person.refusedAt === null) await refusePerson(person, options);
     }
   } finally {
@@ -155,14 +155,14 @@ export async function confirmOne(
   const token = person.refresh === null ? undefined : seal.open(REFRESH_PURPOSE, person.refresh);
   if (token === undefined) return 'cannot';
   const said = await directory.refresh(token, person.stableId);
-  if (said.kind === 'confirmed') {
+  if (said.kind === 'confirmed' && hasAllGroups(said.person)) {
     await round.confirm(person, said.person);
     return 'confirmed';
   }
   const current = await state.person(person.name);
   // A login has replaced the token meanwhile, and the provider has confirmed the person by that.
   if (current === undefined || current.refresh !== person.refresh) return 'confirmed';
-  if (said.kind === 'refused') {
+  if (said.kind !== 'unusable') {
     await refusePerson(current, options);
     return 'refused';
   }

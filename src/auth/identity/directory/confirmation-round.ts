@@ -8,7 +8,7 @@ import type { StoredPerson } from '../../state/stored-person.ts';
 import type { Users } from '../users-file.ts';
 import { linkedAs } from './bind-person.ts';
 import type { ConfirmationClaims } from './confirmation-claims.ts';
-import type { DirectoryPerson } from './directory.ts';
+import type { GroupedPerson } from './directory.ts';
 import { REFRESH_PURPOSE, type TextSeal } from './sealed-text.ts';
 
 export interface ConfirmPeopleOptions {
@@ -34,7 +34,7 @@ export class ConfirmationRound {
     this.#options = options;
   }
 
-  async confirm(person: StoredPerson, said: DirectoryPerson): Promise<void> {
+  async confirm(person: StoredPerson, said: GroupedPerson): Promise<void> {
     const { seal, clock, state } = this.#options;
     const refresh = said.refreshToken === undefined ? null : seal.seal(REFRESH_PURPOSE, said.refreshToken);
     const name = await this.#nameOf(person, said.name);

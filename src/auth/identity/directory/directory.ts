@@ -5,11 +5,20 @@ export interface DirectoryPerson {
   /** The id that the directory never gives to anybody else. */
   readonly stableId: string;
   readonly name: string;
-  readonly groups: readonly string[];
+  readonly groups: KnownGroups | 'incomplete';
   /** The refresh token, which is a secret; absent if there is none. */
   readonly refreshToken?: string;
   /** The id of the session at the directory. */
   readonly sid?: string;
+}
+
+type KnownGroups = readonly string[];
+
+/** A person of whom all groups are known, so that each `deny` for a group holds. */
+export type GroupedPerson = DirectoryPerson & { readonly groups: KnownGroups };
+
+export function hasAllGroups(person: DirectoryPerson): person is GroupedPerson {
+  return person.groups !== 'incomplete';
 }
 
 /** Thrown if a directory cannot be asked, or does not say anything that can be believed. */
@@ -17,16 +26,16 @@ export class DirectoryUnavailable extends Error {
   override readonly name = 'DirectoryUnavailable';
 }
 
-/** The most groups of a person. Whoever has more has none, because nobody knows which ones are missing. */
+/** The most groups of a person. Whoever has more is refused. */
 const MOST_GROUPS = 1_000;
 const LONGEST_GROUP = 256;
 
 /**
- * Returns the names of groups, sorted and each once. A name that no policy can contain is left out. Returns
- * undefined if there are too many.
+ * Returns the names of groups, sorted and each once. A name that no policy can contain is left out.
+ * Returns `'incomplete'` if there are too many.
  */
-export function readGroups(names: readonly unknown[]): readonly string[] | undefined {
-  if (names.length > MOST_GROUPS) return undefined;
+export function readGroups(names: readonly unknown[]): DirectoryPerson['groups'] {
+  if (names.length > MOST_GROUPS) return 'incomplete';
   return [...new Set(names.filter(isGroupName))].toSorted();
 }
 

@@ -214,10 +214,10 @@ function readPerson(
     log.warn({ login }, 'an entry of the directory has no name, or neither entryUUID nor objectGUID');
     return undefined;
   }
-  const read = isPartial(entry, groups) ? undefined : readGroups(valuesOf(entry, groups).map(groupNameIn));
-  if (read === undefined)
-    log.warn({ login, attribute: groups }, 'somebody has too many groups, and gets none of them');
-  return { stableId, name, groups: read ?? [] };
+  const read = isPartial(entry, groups) ? 'incomplete' : readGroups(valuesOf(entry, groups).map(groupNameIn));
+  if (read === 'incomplete')
+    log.warn({ login, user: name, attribute: groups }, 'somebody has too many groups, and is refused');
+  return { stableId, name, groups: read };
 }
 
 /** Active Directory sends only a part of a long list, under another name: `memberOf;range=0-1499`. */

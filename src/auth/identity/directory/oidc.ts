@@ -266,21 +266,33 @@ async function allClaims(
 }
 
 /**
- * A claim that is missing, or not a list, means that somebody has no groups, and never that they have all.
+ * A claim that is missing, or not a list, means that somebody has no groups, and never that they have all. If
+ * it says that the groups are elsewhere, somebody has groups, and nobody knows which.
  */
 function groupsIn(
   claims: Readonly<Record<string, unknown>>,
   { name: login, groups: way }: OidcLogin,
   log: Logger,
-): readonly string[] {
+): DirectoryPerson['groups'] {
   let value: unknown = claims;
   for (const name of way) value = isObject(value) && Object.hasOwn(value, name) ? value[name] : undefined;
   const claim = way.join('/');
   const list = typeof value === 'string' ? [value] : value;
-  const read = Array.isArray(list) ? readGroups(list) : undefined;
-  if (Array.isArray(list) && read === undefined)
-    log.warn({ login, claim }, 'somebody has too many groups, and gets none of them');
+  const absent = isElsewhere(way, claims) ? 'incomplete' : undefined;
+  const read = Array.isArray(list) ? readGroups(list) : absent;
+  if (read === 'incomplete') log.warn({ login, claim }, 'somebody has too many groups, and is refused');
   else if (read === undefined)
     log.warn({ login, claim }, 'the identity provider names no groups of somebody, who therefore has none');
   return read ?? [];
+}
+
+/**
+ * True if the provider only names the place of a claim (OpenID Connect Core 1.0, section 5.6.2). Entra ID
+ * does that for somebody who has more than 200 groups.
+ */
+function isElsewhere(
+  [claim = '']: readonly string[],
+  { _claim_names: names }: Readonly<Record<string, unknown>>,
+): boolean {
+  return isObject(names) && Object.hasOwn(names, claim);
 }
