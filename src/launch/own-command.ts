@@ -9,6 +9,8 @@ export interface RunEnvironment {
   /** The variable PATH. */
   readonly searchPath: string | undefined;
   readonly home: string;
+  /** The home of a command that a person types here without `--home`. */
+  readonly usualHome: string;
   /**
    * The name of the user of this process. It throws if the user has none, which can happen in a container.
    */
@@ -20,16 +22,22 @@ export interface RunEnvironment {
  * image and after `npm install --global`; the same as the user of the service if deploy/systemd/install.sh or
  * the Debian package installed it; and otherwise `npx hubgate`, as in a checkout.
  */
-export async function ownCommand({ searchPath = '', home, user }: RunEnvironment): Promise<string> {
+export async function ownCommand({
+  searchPath = '',
+  home,
+  usualHome,
+  user,
+}: RunEnvironment): Promise<string> {
+  const inHome = home === usualHome ? '' : ` --home ${home}`;
   for (const directory of searchPath.split(path.delimiter)) {
     // npm adds such a directory for the time of one command.
     if (directory === '' || directory.endsWith('node_modules/.bin')) continue;
     const file = path.join(directory, 'hubgate');
     const target = await realpath(file).catch(() => undefined);
-    if (target === BIN || target === LAUNCHER) return 'hubgate';
+    if (target === BIN || target === LAUNCHER) return `hubgate${inHome}`;
     const script = await readFile(file, 'utf8').catch(() => '');
     if (!script.includes(BIN)) continue;
     return `sudo -u ${user()} hubgate${script.includes(home) ? '' : ` --home ${home}`}`;
   }
-  return 'npx hubgate';
+  return `npx hubgate${inHome}`;
 }

@@ -137,7 +137,9 @@ export async function printFirstPassword(
   { stdout }: Terminal,
 ): Promise<void> {
   const user = () => userInfo().username;
-  const command = await ownCommand({ searchPath: process.env.PATH, home, user });
+  const { PATH: searchPath, HUBGATE_HOME } = process.env;
+  const usualHome = path.resolve(HUBGATE_HOME || '.');
+  const command = await ownCommand({ searchPath, home, usualHome, user });
   printLine(stdout);
   printLine(stdout, `First start. The user admin has the password  ${password}`);
   printLine(stdout, `It is shown this once; to set another one: ${command} user passwd admin`);

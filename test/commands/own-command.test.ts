@@ -17,7 +17,8 @@ afterEach(() => rm(directory, { recursive: true }));
 
 async function found(at: string, options: { home?: string; user?: () => string } = {}): Promise<string> {
   const searchPath = [path.join(directory, 'none'), '', at].join(path.delimiter);
-  return ownCommand({ searchPath, home: '/var/lib/hubgate', user: () => 'hubgate', ...options });
+  const home = '/var/lib/hubgate';
+  return ownCommand({ searchPath, home, usualHome: home, user: () => 'hubgate', ...options });
 }
 
 test('in the image, and after npm install --global, a link leads to the program, and the command is hubgate', async () => {
@@ -27,6 +28,7 @@ test('in the image, and after npm install --global, a link leads to the program,
   for (const program of [BIN, path.join(BIN, '../../../bin/hubgate.cjs')]) {
     await symlink(program, path.join(directory, 'hubgate'));
     assert.equal(await found(directory, { user }), 'hubgate', program);
+    assert.equal(await found(directory, { home: '/srv/mirror' }), 'hubgate --home /srv/mirror');
     await rm(path.join(directory, 'hubgate'));
   }
 });
@@ -40,9 +42,10 @@ test('where the program is a service, its command is run as the user of the serv
 
 test('in a checkout it is npx hubgate, whatever else has that name', async () => {
   assert.equal(
-    await ownCommand({ searchPath: undefined, home: directory, user: () => 'ana' }),
+    await ownCommand({ searchPath: undefined, home: directory, usualHome: directory, user: () => 'ana' }),
     'npx hubgate',
   );
+  assert.equal(await found(directory, { home: '/srv/mirror' }), 'npx hubgate --home /srv/mirror');
   await writeFile(path.join(directory, 'hubgate'), '#!/bin/sh\nexec node /opt/other/hubgate.ts\n');
   assert.equal(await found(directory), 'npx hubgate');
   const ofNpm = path.join(directory, 'node_modules/.bin');
