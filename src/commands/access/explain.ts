@@ -226,9 +226,9 @@ function written(rule: RuleData, paths: HomePaths): string {
 const GUARD: Readonly<Record<KnownTarget['visibility'], string>> = {
   public: 'it is public, as the mirror last saw it',
   private:
-    'but it is private, and the rule lacks private: true: it is answered as if there were no such repository',
+    'but it is private, and none of these rules has private: true: it is answered as if there were no such repository',
   unknown:
-    'if it is private, it is answered as if there were no such repository, because the rule lacks private: true; a running mirror knows whether it is after the first pull',
+    'if it is private, it is answered as if there were no such repository, because none of these rules has private: true; --private says what would be needed',
 };
 
 const NEEDED: Readonly<Record<Condition, (rule: RuleData) => string>> = {
