@@ -2,12 +2,13 @@
  * Finds what is wrong with this mirror, or on a host that should pull through one. Each check looks at one
  * thing and changes nothing; each finding says what to do.
  */
+import { lookup } from 'node:dns/promises';
 import type { Environment } from '../../config/environment.ts';
 import { type ExitCode, printJson, printLine, type Terminal } from '../../launch/terminal.ts';
 import { type Clock, systemClock } from '../../platform/clock.ts';
 import { type Checked, type Finding, runAll } from './checks.ts';
 import { clientChecks } from './client/checks.ts';
-import { type ProbedMirror, readMirror } from './client/mirror.ts';
+import { type NamedMirror, readMirror } from './client/mirror.ts';
 import type { ServerPeer } from './connection.ts';
 import { serverChecks } from './server/checks.ts';
 
@@ -27,6 +28,8 @@ export interface DoctorContext {
   readonly root: string;
   /** The servers of Docker Hub. */
   readonly hub: readonly ServerPeer[];
+  /** The addresses that the name of the mirror means on a client host; absent: those that it means here. */
+  readonly addresses?: readonly string[];
 }
 
 const HERE: DoctorContext = {
@@ -56,15 +59,21 @@ export async function doctor(
   return checked.every(({ outcome }) => outcome !== 'wrong') ? 0 : 1;
 }
 
-function checksFor(
-  mirror: ProbedMirror | undefined,
+async function checksFor(
+  mirror: NamedMirror | undefined,
   { home }: DoctorOptions,
   environment: Environment,
-  { clock, root, hub }: DoctorContext,
+  { clock, root, hub, addresses }: DoctorContext,
 ) {
-  return mirror === undefined
-    ? serverChecks(home, environment, clock)
-    : clientChecks({ mirror, root, hub, clock });
+  if (mirror === undefined) return serverChecks(home, environment, clock);
+  const known = { ...mirror, addresses: addresses ?? (await addressesOf(mirror.host)) };
+  return clientChecks({ mirror: known, root, hub, clock });
+}
+
+/** Returns an empty list if the name means no address, which the check of the mirror reports. */
+async function addressesOf(host: string): Promise<readonly string[]> {
+  const found = await lookup(host, { all: true }).catch(() => []);
+  return found.map(({ address }) => address);
 }
 
 function print(checked: readonly Checked[], { stdout }: Terminal): void {

@@ -92,11 +92,20 @@ interface Where {
   readonly hubPort?: number;
   readonly clock?: () => number;
   readonly json?: boolean;
+  /** By default the host takes the mirror for another machine, for which dockerd reads certificates. */
+  readonly addresses?: readonly string[];
 }
 
-function look({ at = mirror, image = 'alpine', hubPort = closed, clock = Date.now, json = false }: Where) {
+function look({
+  at = mirror,
+  image = 'alpine',
+  hubPort = closed,
+  clock = Date.now,
+  json = false,
+  addresses = ['192.0.2.1'],
+}: Where) {
   const options = { home: root, json, fromClient: at, image };
-  const context = { clock, root, hub: [{ host: 'localhost', port: hubPort }] };
+  const context = { clock, root, hub: [{ host: 'localhost', port: hubPort }], addresses };
   return run((terminal) => doctor(options, {}, terminal, context));
 }
 
@@ -188,6 +197,25 @@ const FAULTS: readonly [
     },
     'trust',
     /^dockerd does not trust .*: the machine’s trust store/,
+  ],
+  [
+    'dockerd reads no certificate for a loopback address',
+    () => {},
+    'dockerd',
+    /^\/etc\/docker\/certs\.d\/.*client\.cert is not presented by dockerd, because localhost is a loopback address; the mirror sees anonymous; let that name mean another address/,
+    () => ({ addresses: ['::1', '127.0.0.1'] }),
+  ],
+  [
+    'dockerd reads no certificate for an insecure registry',
+    () =>
+      plant({
+        [DAEMON]: JSON.stringify({
+          'registry-mirrors': [`https://${mirror}`],
+          'insecure-registries': ['192.0.2.0/24'],
+        }),
+      }),
+    'dockerd',
+    /client\.cert is not presented by dockerd, because localhost is in insecure-registries; the mirror sees anonymous; remove it there/,
   ],
   [
     'the client certificate has ended',

@@ -1,6 +1,6 @@
-import { parseNetwork } from '../../../platform/network.ts';
+import { type Network, networkOf, parseNetwork } from '../../../platform/network.ts';
 import { type Finding, wrong } from '../checks.ts';
-import { readCertsDirectory } from './certs-d.ts';
+import { type CertsDirectory, readCertsDirectory } from './certs-d.ts';
 import type { HostFiles, Settings } from './host-files.ts';
 import { readHostsToml } from './hosts-toml.ts';
 import { isMirror, type ProbedMirror } from './mirror.ts';
@@ -8,6 +8,7 @@ import { machineAuthorities, type Program, type PullRoute } from './route.ts';
 
 const DAEMON = '/etc/docker/daemon.json';
 const HOSTS = '/etc/docker/certs.d/docker.io/hosts.toml';
+const LOOPBACK = networkOf(['127.0.0.0/8', '::1']);
 
 /**
  * Reads the configuration of dockerd. The classic store uses `registry-mirrors`, and presents to the mirror
@@ -20,7 +21,8 @@ export async function readDockerd(files: HostFiles, mirror: ProbedMirror): Promi
   const isMirrored = mirrors.some((one) => isMirror(mirror, one));
   const unusable = mirrors.flatMap(faultOf);
   const isContainerd = daemon.at('features', 'containerd-snapshotter').value === true;
-  const own = await readCertsDirectory(files, `/etc/docker/certs.d/${mirror.authority}`);
+  const insecure = whyInsecure(daemon, mirror);
+  const own = await readOwn(files, mirror, isContainerd ? undefined : insecure);
   const hub = await readCertsDirectory(files, '/etc/docker/certs.d/docker.io');
   const hosts = await readHostsToml(files, HOSTS, mirror, 'dockerd, by hosts.toml');
   const certs = isContainerd ? hub : own;
@@ -32,7 +34,7 @@ export async function readDockerd(files: HostFiles, mirror: ProbedMirror): Promi
       ? 'the machine’s trust store (update-ca-certificates), and restart dockerd'
       : `/etc/docker/certs.d/${mirror.authority}/ca.crt`,
     ...(certs.certificate && { certificate: certs.certificate }),
-    ...(isInsecure(daemon, mirror) && { isUnverified: true }),
+    ...(insecure !== undefined && { isUnverified: true }),
     mayLogIn: false,
   };
   // If there is a hosts.toml, the containerd store ignores registry-mirrors.
@@ -64,12 +66,33 @@ function faultOf(text: string): Finding[] {
   return [wrong(DAEMON, `${what}: dockerd does not start with it`, `write ${meant} in its place`)];
 }
 
+/** Reads the certificates for the mirror. The classic store presents none to an insecure registry. */
+async function readOwn(files: HostFiles, mirror: ProbedMirror, why?: Insecure): Promise<CertsDirectory> {
+  const read = await readCertsDirectory(files, `/etc/docker/certs.d/${mirror.authority}`);
+  if (why === undefined) return read;
+  const { certificate } = read.certificate ?? {};
+  if (certificate === undefined) return { authorities: [], findings: [] };
+  const what = `is not presented by dockerd, because ${mirror.host} ${why.what}; the mirror sees anonymous`;
+  return { authorities: [], findings: [wrong(certificate, what, why.mend)] };
+}
+
+/** Why dockerd neither verifies the mirror nor presents a certificate to it. */
+interface Insecure {
+  readonly what: string;
+  readonly mend: string;
+}
+
 /**
- * True if the mirror is in `insecure-registries`, which contains networks, and hosts with or without a port.
+ * A registry is insecure if its address is a loopback address, or if it is in `insecure-registries`, which
+ * contains networks, and hosts with or without a port.
+ * https://github.com/moby/moby/blob/v28.2.2/registry/config.go
  */
-function isInsecure(daemon: Settings, { authority, host }: ProbedMirror): boolean {
+function whyInsecure(daemon: Settings, { authority, host, addresses }: ProbedMirror): Insecure | undefined {
+  const isIn = (network: Network | undefined) => addresses.some((one) => network?.contains(one));
+  if (isIn(LOOPBACK))
+    return { what: 'is a loopback address', mend: 'let that name mean another address of the machine' };
   const listed = daemon.at('insecure-registries').texts;
-  return listed.some(
-    (one) => one === authority || one === host || parseNetwork([one])?.contains(host) === true,
-  );
+  const isListed = listed.some((one) => one === authority || one === host || isIn(parseNetwork([one])));
+  if (!isListed) return undefined;
+  return { what: 'is in insecure-registries', mend: `remove it there, in ${DAEMON}, and restart dockerd` };
 }

@@ -1,8 +1,14 @@
 import { parseImage } from '../../../registry/image.ts';
 import type { ServerPeer } from '../connection.ts';
 
-/** The mirror as clients know it, and the image whose pull is tried. */
-export interface ProbedMirror extends ServerPeer {
+/** The mirror as this host knows it. */
+export interface ProbedMirror extends NamedMirror {
+  /** The addresses that its name means on this host; empty if it means none. */
+  readonly addresses: readonly string[];
+}
+
+/** The mirror as clients name it, and the image whose pull is tried. */
+export interface NamedMirror extends ServerPeer {
   /** The origin, such as `https://mirror.corp:8443`. */
   readonly origin: string;
   /**
@@ -15,7 +21,7 @@ export interface ProbedMirror extends ServerPeer {
   readonly tag: string;
 }
 
-export function readMirror(text: string, image: string): ProbedMirror | { readonly refusal: string } {
+export function readMirror(text: string, image: string): NamedMirror | { readonly refusal: string } {
   const url = URL.parse(text.includes('://') ? text : `https://${text}`);
   const isBare =
     url !== null && url.pathname === '/' && `${url.search}${url.hash}${url.username}${url.password}` === '';
@@ -40,7 +46,7 @@ export function readMirror(text: string, image: string): ProbedMirror | { readon
  * True if a setting names the mirror: with a scheme, as daemons have it, or as the beginning of an image's
  * name.
  */
-export function isMirror({ origin, authority }: ProbedMirror, setting: unknown): boolean {
+export function isMirror({ origin, authority }: NamedMirror, setting: unknown): boolean {
   if (typeof setting !== 'string') return false;
   return setting.includes('://')
     ? URL.parse(setting)?.origin === origin
