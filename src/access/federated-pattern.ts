@@ -38,7 +38,7 @@ export function compileFederated(pattern: NamedSubject, forms: SubjectForms): Ma
   const patterns = read.claims.map(compilePattern);
   const beginning = `${federation}:`;
   return (name) => {
-    // `hubgate access who-can` asks who is meant with the text of the pattern itself.
+    // `hubgate access who-can` asks about the text of the pattern as if it were the name of a subject.
     if (name === text) return true;
     const claims = name.startsWith(beginning) ? splitClaims(name.slice(beginning.length), form) : undefined;
     return claims !== undefined && matchesClaims(patterns, claims, isOpen);

@@ -1,6 +1,6 @@
 /**
- * Passes on what identity providers send by SCIM. Auth compares the secret, so this process learns nothing by
- * it.
+ * Passes on what identity providers send by SCIM. Auth compares the secret with the right one, which this
+ * process does not know.
  */
 import { SCIM_ANSWER, SCIM_PATH } from '../protocol/scim-api.ts';
 import type { AccountRequest } from './account-request.ts';

@@ -29,7 +29,7 @@ export interface NodesOptions {
   readonly log: Logger;
 }
 
-/** The cluster calls it after each sign of life. */
+/** A task that runs after each sign of life of this node. */
 export type OnBeat = () => Promise<void>;
 
 const COLUMNS = `id, address, certificate, version, is_draining AS "isDraining",
@@ -37,7 +37,7 @@ const COLUMNS = `id, address, certificate, version, is_draining AS "isDraining",
 
 export class Nodes implements AsyncDisposable {
   readonly #options: NodesOptions;
-  /** Tells this start of the node from an earlier or another one under the same name. */
+  /** The id of this start. An earlier start has another one, and so has another node of the same name. */
   readonly #run = randomUUID();
   readonly #onBeat: OnBeat[] = [];
   readonly #beating: AsyncDisposable;
@@ -82,7 +82,7 @@ export class Nodes implements AsyncDisposable {
 
   /**
    * Returns another node that is alive. One that has joined since the last sign of life of this node is not
-   * known yet, so the nodes are read again before there is none.
+   * known yet, so the nodes are read again if none of the known ones is wanted.
    * @throws DatabaseUnavailable
    */
   async findAlive(isWanted: (node: ClusterNode) => boolean): Promise<ClusterNode | undefined> {
@@ -98,7 +98,7 @@ export class Nodes implements AsyncDisposable {
     this.#onBeat.push(task);
   }
 
-  /** Reads the nodes again. All who want that at the same time cause one query, whoever asks them to. */
+  /** Reads the nodes again. Concurrent calls share one query. */
   refresh(): Promise<void> {
     this.#refreshing ??= this.#refresh().finally(() => {
       this.#refreshing = undefined;

@@ -31,8 +31,8 @@ const ERROR_BODY = z.object({ errors: z.tuple([z.object({ message: z.string() })
 type Answered<Schema extends z.ZodType> = { readonly answer: z.output<Schema> } | 'none' | 'silent';
 
 /**
- * Asks the running core of a home. Returns `none` if the core has no such thing, and `silent` after printing
- * that no core runs, or what it lacks now.
+ * Asks the running core of a home. Returns `none` if the core does not know what the question is about.
+ * Returns `silent` if no core runs, or if the core cannot answer now, after printing which of these it is.
  */
 export async function askCore<Schema extends z.ZodType>(
   { home }: CoreCommandOptions,
@@ -53,7 +53,7 @@ export async function askCore<Schema extends z.ZodType>(
   return said;
 }
 
-/** Returns what a role says that can be asked again later, for example because a database is away. */
+/** Returns why a role can answer only later, for example because a database is away. */
 function whyUnavailable(error: unknown): string | undefined {
   if (!(error instanceof PeerFailed) || error.answer?.statusCode !== UNAVAILABLE) return undefined;
   try {

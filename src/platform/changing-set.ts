@@ -1,8 +1,8 @@
 /**
  * A set whose members come and go all the time, such as the requests in flight. Each table of V8's own Set
  * and Map refers to the table that replaced it, even when nobody uses it any more. Once such a table is old,
- * all later ones, and the members that they had, stay in memory until the next full garbage collection. Here
- * a place is used again.
+ * all later ones, and the members that they had, stay in memory until the next full garbage collection. This
+ * set uses the places of former members again.
  */
 export class ChangingSet<T extends object> {
   readonly #places: (T | undefined)[] = [];

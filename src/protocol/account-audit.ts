@@ -35,7 +35,7 @@ interface ReportedDecisions {
   readonly unreadable: number;
 }
 
-/** More than a request can cause, except for a logout of somebody with many names. */
+/** The most decisions that are read of one answer. Only a logout of more people than that causes more. */
 const MOST = 20;
 
 export function formatAccountDecision(decision: AccountDecision): string {

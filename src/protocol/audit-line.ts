@@ -68,10 +68,10 @@ const FIELDS = {
   cache: z.string().optional(),
   /**
    * The requests that the core sent to upstreams for this request alone, including those for tokens and to
-   * redirect targets; and below it the pulls that a quota counts. Absent if no core was asked, or if the core
-   * does not report them.
+   * redirect targets. Absent if no core was asked, or if the core does not report them.
    */
   upstreamRequests: z.int().optional(),
+  /** The pulls among them that a quota counts. Absent in the same cases. */
   countedPulls: z.int().optional(),
   /** The account that the core used at the upstream, if the upstream has several. */
   account: z.string().optional(),

@@ -22,8 +22,8 @@ export class Quotas {
   }
 
   /**
-   * Reserves bytes in the namespace of a repository, and up to `ahead` more, but no more than half of what is
-   * left then. Returns the reserved number, which the caller must release.
+   * Reserves bytes in the namespace of a repository, and beyond them up to `ahead` more: at most half of what
+   * is then left. Returns the reserved number, which the caller must release.
    */
   *reserve(
     select: HostedSelects,
@@ -35,7 +35,7 @@ export class Quotas {
     const { quota } = namespace ?? {};
     if (namespace === undefined || quota === undefined) return bytes;
     const used = yield* this.#used(select, namespace);
-    // Nothing runs between the look and the end of this, whatever the database is.
+    // No other code runs from here to the end, because this step asks the database nothing more.
     const refusal = whyNoRoom(namespace, used, bytes);
     if (refusal !== undefined) return refusal;
     const reserved = bytes + Math.min(ahead, Math.floor((quota - used - bytes) / 2));

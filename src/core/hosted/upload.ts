@@ -130,9 +130,9 @@ export class Upload {
   }
 
   /**
-   * Appends a body. Returns a refusal without reading the body if it does not fit, and a refusal in the
-   * middle if there is no space any more. Rejects if the body breaks off; the bytes until then stay.
-   * Also rejects if the disk fails; then the upload is over.
+   * Appends a body. A body that does not fit is refused before anything of it is read, and a body for which
+   * the space ends is refused in its middle. Rejects if the body breaks off; the bytes until then stay. Also
+   * rejects if the disk fails; then the upload is over.
    */
   async append({ body, range, length }: ReceivedBody): Promise<HostedRefusal | undefined> {
     const why = this.#whyUnfit(range, length);
@@ -200,8 +200,8 @@ export class Upload {
   }
 
   /**
-   * A body of unknown length reserves as many bytes ahead as have come, so that it seldom asks, and a small
-   * one takes little from the others.
+   * A body of unknown length reserves as many bytes ahead as have come. So it seldom asks, and a small body
+   * takes little from the others.
    */
   async #reserveTo(total: number, ahead: number): Promise<HostedRefusal | undefined> {
     const { maxBlob, reserve, reserveAhead } = this.#options;
@@ -210,7 +210,7 @@ export class Upload {
     const reserved = await reserve(total - this.#reserved, Math.min(ahead, reserveAhead));
     if (typeof reserved !== 'number') return reserved;
     if (this.#isOver) {
-      // It was given up while the database was asked, and has released what it had.
+      // The upload ended while the database was asked, and has released what it had reserved until then.
       this.#options.release(reserved);
       return refuseWrite('BLOB_UPLOAD_UNKNOWN');
     }
@@ -218,7 +218,7 @@ export class Upload {
     return undefined;
   }
 
-  /** An upload that ended meanwhile has given back everything. */
+  /** Gives back what was reserved ahead. An upload that ended meanwhile has given back everything already. */
   #releaseAhead(): void {
     const ahead = this.#reserved - this.#offset;
     if (ahead <= 0) return;

@@ -95,7 +95,7 @@ function isPush({ method }: Context, resource: string): boolean {
   return method !== 'DELETE' || resource.startsWith('blobs/uploads/');
 }
 
-/** Returns what the audit log takes for one caller: a subject at an address with one client. */
+/** Returns the key of the caller: a subject at an address with one client. A push belongs to one caller. */
 function callerOf({ context, by }: Write): string {
   return context.get(CORE_HEADERS.caller) || by.subjectKey;
 }

@@ -97,7 +97,7 @@ class CredentialFile implements LiveCredential {
     if ('problem' in read) {
       this.#problem = read.problem;
       if (read.problem === before.problem) return;
-      const holds = before.password === undefined ? 'there is none yet' : 'the last good one holds';
+      const holds = before.password === undefined ? 'there is no password yet' : 'the last good one holds';
       this.#log.error({ ...place, problem: read.problem }, `the credential’s file is not used; ${holds}`);
       return;
     }

@@ -38,7 +38,7 @@ import type { UnavailablePull, UpstreamRefusal, UpstreamResult } from './upstrea
 export interface UpstreamsOptions {
   readonly upstreams: readonly UpstreamOptions[];
   readonly transport: Transport;
-  /** Counts the pulls, and decides who may pull. Without it a command asks, and nothing is counted. */
+  /** Counts the pulls, and decides who may pull. Absent for a command, whose pulls are not counted. */
   readonly budgets?: PullBudgets;
   readonly limits: Pick<CoreLimits, 'token' | 'question' | 'waiting'>;
   readonly clock: Clock;
@@ -200,7 +200,7 @@ export class Upstreams implements Disposable {
       this.#log.info({ repository, type: answer.mediaType }, 'a manifest of this type is not mirrored');
   }
 
-  /** Takes a pull for the requester, which may be used for a question that follows, or refuses it. */
+  /** Counts a pull of the requester in advance, for a question that may follow, or refuses the pull. */
   reservePull(repository: Repository, requester: Requester): ReservedPull | UnavailablePull {
     return this.#configured(repository.upstream).pulls.reserve(repository, requester);
   }

@@ -65,7 +65,7 @@ export async function createMetrics(options: MetricsOptions): Promise<Metrics> {
         gauge('hubgate_auth_up', '1 while auth answers', ofAuth === 'down' ? 0 : 1),
         gauge('hubgate_core_up', '1 while the core answers', ofCore === 'down' ? 0 : 1),
         gauge('hubgate_gateways_up', 'Gateways that answer', gateways.answering),
-        gauge('hubgate_gateways', 'Gateways that there are to be', worker?.place.count ?? 1),
+        gauge('hubgate_gateways', 'Gateways that should run', worker?.place.count ?? 1),
       ];
       const snapshots = [...gateways.snapshots, up, ofAuth, ofCore];
       return formatSnapshots(snapshots.filter((one) => typeof one === 'object'));

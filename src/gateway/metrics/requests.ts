@@ -49,7 +49,7 @@ export function measureRequests(meters: Meters): RequestMeters {
   );
   const durations = meters.histogram(
     'hubgate_request_duration_seconds',
-    'Time to the end of the answer, which is in the hands of the client too',
+    'Time to the end of the answer, which also depends on the client',
     DURATIONS,
     ['kind'],
   );

@@ -121,8 +121,6 @@ function unlessV2<C extends Pick<Context, 'req'>>(step: (context: C, next: Next)
   return (context: C, next: Next) => (context.req.url?.startsWith('/v2/') ? next() : step(context, next));
 }
 
-/** The paths that need no authorization decision. */
-const UNDECIDED = new Set([PROBED, '/ca.crt', '/.well-known/jwks.json']);
 /**
  * Returns the key of the queue in which a request waits for the event loop. Probes have a queue of their own,
  * because they come from the address of a balancer, and must be answered however many of its requests wait.
@@ -132,6 +130,9 @@ function turnOf(request: IncomingMessage, addressOf: AddressOf): string {
 }
 
 const UNRECORDED = 'the mirror cannot record requests at the moment, and therefore answers none; try again';
+
+/** The paths that need no authorization decision. */
+const UNDECIDED = new Set([PROBED, '/ca.crt', '/.well-known/jwks.json']);
 
 /**
  * Pages that are only shown have no line. What changes something has one, and so has the way back from a

@@ -17,10 +17,10 @@ const waiting = new Map<string, BudgetedCaller>();
 const turns: BudgetedCaller[] = [];
 
 /**
- * Runs a short task, such as a write to a connection, of which hundreds may come at the same time and would
- * together be one long turn of the event loop. The task runs at once while this turn has time left, and
- * otherwise in one of the next turns. Callers take turns, so one caller with hundreds of tasks delays another
- * one by one task. The tasks of one caller run in the order of the calls.
+ * Runs a short task, such as a write to a connection. Hundreds of such tasks may come at the same time, and
+ * would together be one long turn of the event loop. So a task runs at once while this turn has time left,
+ * and otherwise in one of the next turns. Callers take turns, so one caller with hundreds of tasks delays
+ * another one by one task. The tasks of one caller run in the order of the calls.
  */
 export function withinLoopBudget<T>(task: () => Promise<T>, callerOf: () => string): Promise<T> {
   if (turns.length === 0 && isYoung()) return task();

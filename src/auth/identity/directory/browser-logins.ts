@@ -132,7 +132,7 @@ export function createBrowserLogins(options: BrowserLoginsOptions): BrowserLogin
       const subject = await entry?.verifyLogout(token);
       if (entry === undefined || subject === undefined) return undefined;
       const { sub, sid } = subject;
-      // A token that names somebody ends everything, because a provider may name one session of many there.
+      // A token that names a person ends all of their sessions: a provider may name only one of these.
       const only = sub === undefined ? sid : undefined;
       const ended: LoggedOutPerson[] = [];
       for (const person of await peopleOf(name, subject, stored)) {
