@@ -162,7 +162,7 @@ function printExplanation(explanation: Explanation, explained: ExplainedDecision
   for (const other of matched.filter(({ id }) => id !== rule?.id))
     print(`  matches too ${written(other, paths)}`);
   if (explanation.decision === 'allow') {
-    if (!explanation.private) print(`  ${GUARD[known.visibility]}`);
+    if (!explanation.private) print(`  ${guardOf(explained)}`);
     for (const line of limitLines(explanation, explained.used, paths)) print(`  ${line}`);
     const isPrivate = asksPrivate || known.visibility === 'private';
     if (isPrivate && !explanation.private)
@@ -228,8 +228,13 @@ const GUARD: Readonly<Record<KnownTarget['visibility'], string>> = {
   private:
     'but it is private, and none of these rules has private: true: it is answered as if there were no such repository',
   unknown:
-    'if it is private, it is answered as if there were no such repository, because none of these rules has private: true; --private says what would be needed',
+    'if it is private, it is answered as if there were no such repository, because none of these rules has private: true',
 };
+
+function guardOf({ known: { visibility }, asksPrivate }: ExplainedDecision): string {
+  const isOpen = visibility === 'unknown' && !asksPrivate;
+  return `${GUARD[visibility]}${isOpen ? '; --private says what would be needed' : ''}`;
+}
 
 const NEEDED: Readonly<Record<Condition, (rule: RuleData) => string>> = {
   action: ({ action = 'pull' }) => `another action: it is about ${action}`,
