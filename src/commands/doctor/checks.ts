@@ -16,7 +16,7 @@ export interface Finding {
 export type Looked =
   | {
       readonly findings: readonly Finding[];
-      /** A fact that is also worth knowing if all is well. */
+      /** A fact that is worth knowing, whether all is well or not. */
       readonly said?: string;
     }
   /** There is nothing to check, or another check says why it is impossible. */

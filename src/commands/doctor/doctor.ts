@@ -84,8 +84,8 @@ function print(checked: readonly Checked[], { stdout }: Terminal): void {
   const looked = checked.filter(({ outcome }) => outcome !== 'skipped').length;
   const counted = `(${looked} checks${open === 0 ? '' : `, ${open} of which cannot be told`})`;
   const said = checked.flatMap((one) => ('said' in one && one.said !== undefined ? [one.said] : []));
-  if (wrong > 0) printLine(stdout, `found wrong: ${wrong} ${counted}`);
-  else printLine(stdout, [`nothing found wrong ${counted}`, ...said].join('; '));
+  const verdict = wrong > 0 ? `found wrong: ${wrong}` : 'nothing found wrong';
+  printLine(stdout, [`${verdict} ${counted}`, ...said].join('; '));
 }
 
 function printFinding({ level, where, what, mend }: Finding, stdout: Terminal['stdout']): void {

@@ -145,6 +145,16 @@ test('on a healthy host one line says that nothing is wrong, and who its program
   );
 });
 
+test('who the programs are is also said if something is wrong with one of them', async () => {
+  await plantHost(mirror);
+  await remove(REGISTRIES);
+  const { stdout } = await look({});
+  assert.match(
+    stdout,
+    /^found wrong: 1 \(12 checks\); dockerd is cert:node-7 to the mirror; containerd is cert:node-7 to the mirror$/m,
+  );
+});
+
 test('what is no mirror and no image is bad usage', async () => {
   for (const wrong of [{ at: 'http://mirror.corp' }, { at: 'mirror.corp/x' }, { image: 'ghcr.io/a/b' }]) {
     const { code, stderr } = await look(wrong);
