@@ -220,6 +220,8 @@ export const DEVICE_GRANT = {
   waiting: 500,
   /** The most machines that wait in one network, so that one network does not take the places of all. */
   waitingEach: 20,
+  /** The most machines that wait in one /48 of IPv6, which has 65,536 networks. */
+  waitingOfSite: 100,
   /**
    * The most wrong codes of a user: with 500 machines, ten guesses find one of them once in five million
    * times.

@@ -216,6 +216,17 @@ test('one network takes the places of no other', async () => {
     );
 });
 
+test('a site of IPv6 takes some places only, however many networks it has', async () => {
+  const { waitingEach, waitingOfSite } = DEVICE_GRANT;
+  const addressOf = (site: string, index: number) => `2001:db8:${site}:${Math.floor(index / waitingEach)}::1`;
+  for (let index = 0; index < waitingOfSite; index++) await begin('m', addressOf('a', index));
+  const machine = { machine: 'm', address: addressOf('a', waitingOfSite) };
+  const { status, body } = await asked('/device/begin', machine);
+  assert.deepEqual([status, body.error], [400, 'temporarily_unavailable']);
+  await begin('m', addressOf('b', 0));
+  hubgate.ahead += DEVICE_GRANT.lifetime;
+});
+
 test('a machine has a name that a page can show', async () => {
   for (const machine of ['', '  ', 'x'.repeat(101), 'a\u202eb', 'a\nb', 'a\u0000']) {
     const { status, body } = await asked('/device/begin', { machine, address: '10.201.1.1' });

@@ -156,7 +156,7 @@ const SENTENCES: Readonly<Record<string, readonly string[]>> = {
   ],
   'docs/laptops.md': [
     `ends after ${days(DEVICE_GRANT.tokenLifetime)} days at the latest`,
-    `at most ${DEVICE_GRANT.waitingEach} machines of one network and ${DEVICE_GRANT.waiting} in all`,
+    `at most ${DEVICE_GRANT.waitingEach} machines of one network, ${DEVICE_GRANT.waitingOfSite} of one /48 of IPv6, and ${DEVICE_GRANT.waiting} in all`,
   ],
   'docs/load-balancers.md': [
     `A header may have ${MAX_PROXY_HEADER / 1024} KiB and take ${seconds(times.proxyHeader)}`,

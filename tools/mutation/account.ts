@@ -137,8 +137,15 @@ export const accountMutants: readonly Mutant[] = [
   {
     defence: 'machines of one network take only some places',
     file: 'src/auth/identity/device-grant.ts',
-    find: ' && near.length < DEVICE_GRANT.waitingEach',
-    replace: '',
+    find: 'near(loginNetwork) < DEVICE_GRANT.waitingEach',
+    replace: 'true',
+    tests: ['test/auth/device-grant.test.ts'],
+  },
+  {
+    defence: 'the networks of one site of IPv6 take only some places',
+    file: 'src/auth/identity/device-grant.ts',
+    find: 'near(loginSite) < DEVICE_GRANT.waitingOfSite',
+    replace: 'true',
     tests: ['test/auth/device-grant.test.ts'],
   },
   {

@@ -8,7 +8,7 @@ import { ExpiringCache } from '../../platform/expiring-cache.ts';
 import { DEVICE_GRANT } from '../limits.ts';
 import type { AuthState } from '../state/auth-state.ts';
 import type { DeviceDecision, StoredDevice } from '../state/stored-device.ts';
-import { loginNetwork } from './login-network.ts';
+import { loginNetwork, loginSite } from './login-network.ts';
 
 /** Consonants that make no words and are not taken for another, as section 6.1 recommends. */
 const LETTERS = 'BCDFGHJKLMNPQRSTVWXZ';
@@ -24,7 +24,7 @@ export type DevicePoll =
   | { readonly kind: 'approved'; readonly machine: string; readonly decision: DeviceDecision };
 
 export interface DeviceGrant {
-  /** Resolves to undefined if too many machines wait already, from that network or in all. */
+  /** Resolves to undefined if too many machines wait already: in all, or from near that address. */
   begin(machine: string, address: string): Promise<WaitingMachine | undefined>;
   /** An approval and a refusal are given once, and then nobody knows the code any more. */
   poll(deviceCode: string): Promise<DevicePoll>;
@@ -58,9 +58,15 @@ export function createDeviceGrant({ state, clock }: DeviceGrantOptions): DeviceG
     const over = all.filter((device) => isOver(device, now));
     for (const { hash } of over) await state.removeDevice(hash);
     const waiting = all.filter((device) => !over.includes(device));
-    const network = loginNetwork(address);
-    const near = waiting.filter((device) => loginNetwork(device.address) === network);
-    return waiting.length < DEVICE_GRANT.waiting && near.length < DEVICE_GRANT.waitingEach;
+    const near = (prefixOf: (address: string) => string) => {
+      const prefix = prefixOf(address);
+      return waiting.filter((device) => prefixOf(device.address) === prefix).length;
+    };
+    return (
+      waiting.length < DEVICE_GRANT.waiting &&
+      near(loginNetwork) < DEVICE_GRANT.waitingEach &&
+      near(loginSite) < DEVICE_GRANT.waitingOfSite
+    );
   };
 
   /** A machine that polls too early has to wait longer each time, as section 3.5 says. */
