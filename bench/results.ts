@@ -55,10 +55,12 @@ export function medians({ samples }: Row): Map<string, number> {
   );
 }
 
+/** A group that has measured nothing, because it lacks a server, keeps its earlier result. */
 export async function writeResult(
   directory: string,
   result: Omit<GroupResult, 'machine' | 'at'>,
 ): Promise<void> {
+  if (result.rows.length === 0) return;
   await mkdir(directory, { recursive: true });
   const whole: GroupResult = { ...result, at: new Date().toISOString(), machine: await describeMachine() };
   await writeFile(path.join(directory, `${result.group}.json`), `${JSON.stringify(whole, null, 2)}\n`);

@@ -129,8 +129,9 @@ async function run(): Promise<void> {
   const settings = { quick, rounds, seconds, stopping: stopping.signal };
   const kinds = await working({ ...settings, kinds: await present(all) });
   await using bench = await Bench.start({ ...settings, kinds });
-  for (const group of groups) await measure(bench, group);
-  await report(groups);
+  const measured: CaseGroup[] = [];
+  for (const group of groups) if (await measure(bench, group)) measured.push(group);
+  await report(measured);
 }
 
 /**
@@ -160,7 +161,8 @@ async function tryOut(bench: Bench, kind: ServerKind, image: BenchImage): Promis
   }
 }
 
-async function measure(bench: Bench, group: CaseGroup): Promise<void> {
+/** Resolves to false if the group has nothing to measure, for example because it lacks a server. */
+async function measure(bench: Bench, group: CaseGroup): Promise<boolean> {
   const { name, title } = group;
   const { quick } = bench.settings;
   print(`\n${title}`);
@@ -172,6 +174,7 @@ async function measure(bench: Bench, group: CaseGroup): Promise<void> {
   const directory = quick ? path.join(RESULTS, 'quick') : RESULTS;
   const { rounds, rows } = bench;
   await writeResult(directory, { group: name, title, quick, rounds, seconds, rows: rows.all() });
+  return rows.all().length > 0;
 }
 
 /** Reports the whole run as far as it got. The page has only the figures of full measurements. */
