@@ -20,6 +20,7 @@ import type { Store } from '../store/store.ts';
 import { FollowedPurges } from './follow-purges.ts';
 import { LeasedDuty } from './leased-duty.ts';
 import { KEEP_MANIFESTS_FOR, SWEEP_MANIFESTS_EVERY } from './limits.ts';
+import type { PurgeCopies } from './objects/hosted-objects.ts';
 import type { ClusterObjects, JoinObjectsOptions, ObjectsOptions } from './objects/join-objects.ts';
 import { PeerClient } from './peer-client.ts';
 import { type ServedToPeers, servePeers } from './peer-server.ts';
@@ -70,8 +71,7 @@ export interface ClusterCore extends AsyncDisposable {
    * to remove it from their disks. Resolves to their number.
    */
   purge(digest: Digest): Promise<number>;
-  /** Tells all nodes to remove the copies of a blob that no hosted repository has any more. */
-  purgeCopies(digest: Digest): Promise<void>;
+  readonly purgeCopies: PurgeCopies;
   /** Begins to remove what was purged on other nodes. */
   followPurges(store: Store, isArriving: (digest: Digest) => boolean): AsyncDisposable;
   /** False while the database does not answer. */

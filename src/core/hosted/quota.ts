@@ -51,15 +51,7 @@ export class Quotas {
   /** Returns why the namespace of a repository cannot hold these bytes too; undefined if it can. */
   *whyFull(select: HostedSelects, repository: string, bytes: number): HostedStep<HostedRefusal | undefined> {
     const namespace = namespaceOf(repository, this.#namespaces);
-    return namespace && (yield* this.#check(select, namespace, bytes));
-  }
-
-  *#check(
-    select: HostedSelects,
-    namespace: NamespaceRules,
-    bytes: number,
-  ): HostedStep<HostedRefusal | undefined> {
-    if (namespace.quota === undefined) return undefined;
+    if (namespace?.quota === undefined) return undefined;
     return whyNoRoom(namespace, yield* this.#used(select, namespace), bytes);
   }
 

@@ -24,6 +24,9 @@ import type { OpenBlob } from '../../pull/receive-blob.ts';
 import type { RecordedContent } from '../../store/recorded-content.ts';
 import { ok, unavailable } from '../../upstream/upstream-result.ts';
 
+/** Tells all nodes to remove the copies of a blob that no hosted repository has any more. */
+export type PurgeCopies = (digest: Digest) => Promise<void>;
+
 export interface HostedObjectsOptions {
   readonly store: ObjectStore;
   /** The prefix of all keys. */
@@ -33,8 +36,7 @@ export interface HostedObjectsOptions {
   readonly files: HostedFiles;
   readonly cache: Pick<RecordedContent, 'find' | 'adopt'>;
   readonly downloads: Pick<BlobPull, 'hosted'>;
-  /** Removes the copies of a blob that no hosted repository has any more from the disks of all nodes. */
-  readonly purgeCopies: (digest: Digest) => Promise<void>;
+  readonly purgeCopies: PurgeCopies;
   /** Aborted when the node stops. */
   readonly signal: AbortSignal;
   readonly log: Logger;
