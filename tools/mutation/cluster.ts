@@ -314,7 +314,7 @@ export const clusterMutants: readonly Mutant[] = [
   },
   {
     defence: 'a push that is refused, or comes second, leaves no object',
-    file: 'src/core/cluster/objects/hosted-objects.ts',
+    file: 'src/core/cluster/objects/hosted-uploads.ts',
     find: "if (outcome === 'refused' || counting !== key) await this.#remove(key);",
     replace: '',
     tests: HOSTED_OBJECTS,
@@ -328,9 +328,9 @@ export const clusterMutants: readonly Mutant[] = [
   },
   {
     defence: 'a push replaces an object that the store has lost',
-    file: 'src/core/cluster/objects/hosted-objects.ts',
-    find: 'if (known !== undefined && found?.value === size) {',
-    replace: 'if (known !== undefined) {',
+    file: 'src/core/cluster/objects/hosted-uploads.ts',
+    find: "    if (found.value !== size) return { kind: 'absent', lost: known };\n",
+    replace: '',
     tests: HOSTED_OBJECTS,
   },
   {

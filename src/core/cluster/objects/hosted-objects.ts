@@ -1,21 +1,16 @@
 /**
- * The blobs of hosted repositories in the object store of the cluster, which has the truth. An upload is put
- * there before a row names it, under a key that nobody else ever uses, so a row never lacks its object. The
- * cache of the node has copies, which may be evicted at any time.
+ * The blobs of hosted repositories in the object store of the cluster, which has the truth. The cache of the
+ * node has copies, which may be evicted at any time.
  */
 import { createReadStream } from 'node:fs';
 import type { Readable } from 'node:stream';
-import { hostedObjectKey } from '../../../cluster/objects/object-key.ts';
-import type { ObjectResult } from '../../../cluster/objects/object-result.ts';
-import type { ObjectStore } from '../../../cluster/objects/object-store.ts';
 import type { Logger } from '../../../platform/log.ts';
-import { algorithmOf, type Digest, hexOf, matchesDigest, startHash } from '../../../registry/digest.ts';
+import { type Digest, matchesDigest, startHash } from '../../../registry/digest.ts';
 import type { CompleteUpload, HostedContent, StoredUpload, WantedBlob } from '../../hosted/hosted-content.ts';
-import type { HostedDatabase } from '../../hosted/hosted-database.ts';
 import type { HostedFiles } from '../../hosted/hosted-files.ts';
 import type { HostedStatements } from '../../hosted/hosted-statements.ts';
 import type { HostedStep } from '../../hosted/hosted-step.ts';
-import { type HostedRefusal, RefusedChange, refuseWrite } from '../../hosted/refusal.ts';
+import { type HostedRefusal, refuseWrite } from '../../hosted/refusal.ts';
 import { CLIENT_RETRY_AFTER } from '../../limits.ts';
 import type { PullOutcome, PullRefusal } from '../../pull/outcome.ts';
 import type { BlobPull } from '../../pull/pull-blob.ts';
@@ -23,22 +18,17 @@ import type { PulledBlob } from '../../pull/pulled-blob.ts';
 import type { OpenBlob } from '../../pull/receive-blob.ts';
 import type { RecordedContent } from '../../store/recorded-content.ts';
 import { ok, unavailable } from '../../upstream/upstream-result.ts';
+import { HostedUploads, type HostedUploadsOptions } from './hosted-uploads.ts';
 
 /** Tells all nodes to remove the copies of a blob that no hosted repository has any more. */
 export type PurgeCopies = (digest: Digest) => Promise<void>;
 
-export interface HostedObjectsOptions {
-  readonly store: ObjectStore;
-  /** The prefix of all keys. */
-  readonly prefix: string;
-  readonly database: Pick<HostedDatabase, 'read'>;
+export interface HostedObjectsOptions extends HostedUploadsOptions {
   /** The local directory of the uploads under way. */
   readonly files: HostedFiles;
   readonly cache: Pick<RecordedContent, 'find' | 'adopt'>;
   readonly downloads: Pick<BlobPull, 'hosted'>;
   readonly purgeCopies: PurgeCopies;
-  /** Aborted when the node stops. */
-  readonly signal: AbortSignal;
   readonly log: Logger;
 }
 
@@ -47,9 +37,11 @@ const READ_SIZE = 512 * 1024;
 
 export class HostedObjects implements HostedContent {
   readonly #options: HostedObjectsOptions;
+  readonly #uploads: HostedUploads;
 
   constructor(options: HostedObjectsOptions) {
     this.#options = options;
+    this.#uploads = new HostedUploads(options);
   }
 
   prepare(): Promise<void> {
@@ -76,47 +68,24 @@ export class HostedObjects implements HostedContent {
   /** An object that the database names already is not put again, if the store still has it. */
   async publish(upload: CompleteUpload): Promise<StoredUpload | HostedRefusal> {
     const { digest, size, signal } = upload;
-    const known = await this.#keyOf(digest);
-    const found = known === undefined ? undefined : await this.#sizeOf(known, signal);
-    if (found?.kind === 'unavailable') return storeAway(found.detail);
-    if (known !== undefined && found?.value === size) {
-      await this.#keepCopy(upload);
-      return {
-        kind: 'stored',
-        record: (statements) => requireKey(statements, digest, known),
-        settle: async () => {},
-      };
-    }
-    return await this.#put(upload, known);
+    const known = await this.#uploads.find(digest, size, signal);
+    if (known.kind === 'unavailable') return storeAway(known.detail);
+    const put = known.kind === 'ok' ? known.value : await this.#put(upload, known.lost);
+    if (put.kind === 'stored') await this.#keepCopy(upload);
+    return put;
   }
 
-  /** `lost` is the key that the database names although the store has nothing there. */
   async #put(upload: CompleteUpload, lost: string | undefined): Promise<StoredUpload | HostedRefusal> {
-    const { store, prefix, files, log } = this.#options;
-    const { id, digest, size, signal } = upload;
-    const key = hostedObjectKey(prefix, digest, id);
-    const sha256 = algorithmOf(digest) === 'sha256' ? hexOf(digest) : undefined;
+    const { files, log } = this.#options;
+    const { id, digest, signal } = upload;
     const open = async (): Promise<Readable> =>
       createReadStream(files.uploadPath(id), { highWaterMark: READ_SIZE });
-    const put = await store.put(key, { size, sha256, open }, AbortSignal.any([signal, this.#options.signal]));
+    const put = await this.#uploads.put({ ...upload, open }, lost, signal);
     // The right to push may have been revoked meanwhile. The object that no row names is removed later.
     signal.throwIfAborted();
-    if (put.kind !== 'ok') {
-      log.warn({ digest, reason: put.detail }, 'a push is refused, because the object store cannot be used');
-      return storeAway(put.detail);
-    }
-    await this.#keepCopy(upload);
-    let counting = key;
-    return {
-      kind: 'stored',
-      *record(statements) {
-        counting = yield* recordKey(statements, { digest, size, key, lost });
-      },
-      settle: async (outcome) => {
-        // Nothing names it, or another push of the same bytes came first.
-        if (outcome === 'refused' || counting !== key) await this.#remove(key);
-      },
-    };
+    if (put.kind === 'stored') return put;
+    log.warn({ digest, reason: put.detail }, 'a push is refused, because the object store cannot be used');
+    return storeAway(put.detail);
   }
 
   /**
@@ -148,7 +117,7 @@ export class HostedObjects implements HostedContent {
     const { store, log } = this.#options;
     return async (from) => {
       if (from > size) return unavailable('unfit', `the blob has ${size} bytes`);
-      const key = await this.#keyOf(digest);
+      const key = await this.#uploads.keyOf(digest);
       if (key === undefined) return unavailable('failed', 'the blob was removed');
       // A store answers a range that is empty with an error.
       const begin = from === size ? 0 : from;
@@ -177,7 +146,7 @@ export class HostedObjects implements HostedContent {
   async *listOlder(): AsyncGenerator<Digest, void> {}
 
   async whyDamaged(digest: Digest, size: number): Promise<string | undefined> {
-    const key = await this.#keyOf(digest);
+    const key = await this.#uploads.keyOf(digest);
     if (key === undefined) return 'the database names no object for it';
     const answer = await this.#options.store.get(key, 0, this.#options.signal);
     if (answer.kind !== 'ok') return `its object cannot be read: ${answer.detail}`;
@@ -194,20 +163,6 @@ export class HostedObjects implements HostedContent {
       ? undefined
       : `the bytes of its object ${key} are not those of its digest`;
   }
-
-  async #keyOf(digest: Digest): Promise<string | undefined> {
-    const row = await this.#options.database.read((select) => select.content.get(digest));
-    return row?.object ?? undefined;
-  }
-
-  #sizeOf(key: string, signal: AbortSignal): Promise<ObjectResult<number | undefined>> {
-    return this.#options.store.size(key, signal);
-  }
-
-  /** An object that stays is removed by the duty of the object store. */
-  async #remove(key: string): Promise<void> {
-    await this.#options.store.remove(key, this.#options.signal);
-  }
 }
 
 const AWAY: PullRefusal = { kind: 'refused', error: 'UNAVAILABLE', retryAfter: CLIENT_RETRY_AFTER.storeAway };
@@ -216,29 +171,4 @@ const AWAY: PullRefusal = { kind: 'refused', error: 'UNAVAILABLE', retryAfter: C
 function storeAway(detail: string): HostedRefusal {
   const words = `the object store of this registry cannot be used now: ${detail}; push again later`;
   return { ...refuseWrite('UNAVAILABLE', words), retryAfter: CLIENT_RETRY_AFTER.storeAway };
-}
-
-interface PutKey {
-  readonly digest: Digest;
-  readonly size: number;
-  readonly key: string;
-  /** The key that was named before, although the store has nothing there. */
-  readonly lost: string | undefined;
-}
-
-/** Returns the key that counts. It is another one if another push of the same bytes came first. */
-function* recordKey(
-  { select, change }: HostedStatements,
-  { digest, size, key, lost }: PutKey,
-): HostedStep<string> {
-  if (lost !== undefined && (yield* select.content.get(digest))?.object === lost)
-    yield* change.removeContent.run(digest);
-  yield* change.putContent.run(digest, size, key);
-  return (yield* select.content.get(digest))?.object ?? key;
-}
-
-/** @throws RefusedChange if the object was given up meanwhile, because no repository had the blob any more */
-function* requireKey({ select }: HostedStatements, digest: Digest, key: string): HostedStep<void> {
-  if ((yield* select.content.get(digest))?.object !== key)
-    throw new RefusedChange('UNAVAILABLE', 'this blob was just removed; push it again');
 }
