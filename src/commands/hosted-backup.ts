@@ -1,17 +1,19 @@
 /** Verifies, backs up and restores what is hosted. */
 import path from 'node:path';
+import type { Config } from '../config/config.ts';
 import type { Environment } from '../config/environment.ts';
-import { pathsIn } from '../config/home.ts';
+import { type HomePaths, pathsIn } from '../config/home.ts';
+import { type BackupOutcome, backUpStoppedHosted } from '../core/hosted/backup.ts';
 import { restoreHosted } from '../core/hosted/restore.ts';
 import { loadOrPrint } from '../launch/load.ts';
 import { type ExitCode, printJson, printLine, type Terminal } from '../launch/terminal.ts';
 import { createLogger } from '../platform/log.ts';
 import { BACKED_UP_HOSTED, VERIFIED_HOSTED, type VerifiedHosted } from '../protocol/hosted-api.ts';
-import { askCore, type CoreCommandOptions } from './ask-role.ts';
+import { askCore, askRole, type CoreCommandOptions } from './ask-role.ts';
 import { nothingHosted } from './hosted-changes.ts';
 
 /** The milliseconds for a command that reads or copies everything, which can be terabytes. */
-export const READ_EVERYTHING = 24 * 60 * 60_000;
+const READ_EVERYTHING = 24 * 60 * 60_000;
 
 /** Compares everything that is hosted with its digests. */
 export async function hostedVerify(options: CoreCommandOptions, terminal: Terminal): Promise<ExitCode> {
@@ -53,6 +55,21 @@ export async function hostedBackup(
       );
   }
   return answer.kind === 'done' ? 0 : 1;
+}
+
+/**
+ * Copies what a home hosts itself into a new or empty directory: the running core does it, or this process if
+ * no core uses it.
+ */
+export async function backUpByWhomeverHoldsIt(
+  { hosted, log }: Pick<Config, 'hosted' | 'log'>,
+  { coreSocket }: Pick<HomePaths, 'coreSocket'>,
+  directory: string,
+): Promise<BackupOutcome> {
+  const question = { method: 'POST', path: '/hosted-repositories/backup', schema: BACKED_UP_HOSTED } as const;
+  const said = await askRole(coreSocket, { ...question, body: { directory }, deadline: READ_EVERYTHING });
+  if (typeof said !== 'string') return said.answer;
+  return backUpStoppedHosted(hosted?.directory ?? '', directory, createLogger('backup', log));
 }
 
 const RESTORE_CLUSTER =

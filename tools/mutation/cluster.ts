@@ -12,6 +12,7 @@ const OBJECTS = ['test/cluster/objects.cluster.ts'];
 const DUTY = ['test/cluster/object-duty.cluster.ts'];
 const PEERS = ['test/cluster/peers.cluster.ts'];
 const FILES = ['test/auth/shared-files.test.ts'];
+const HOSTED_TRANSFER = ['test/cluster/hosted-transfer.cluster.ts'];
 const HOSTED_OBJECTS = ['test/cluster/hosted-objects.cluster.ts'];
 const HOSTED_UPLOADS = ['test/cluster/hosted-uploads.cluster.ts'];
 
@@ -332,6 +333,27 @@ export const clusterMutants: readonly Mutant[] = [
     find: "    if (found.value !== size) return { kind: 'absent', lost: known };\n",
     replace: '',
     tests: HOSTED_OBJECTS,
+  },
+  {
+    defence: 'a damaged blob of a home does not come into the cluster',
+    file: 'src/core/cluster/objects/hosted-copies.ts',
+    find: '    if (why !== undefined) return why;\n',
+    replace: '',
+    tests: HOSTED_TRANSFER,
+  },
+  {
+    defence: 'an object that is not its blob does not come into a home',
+    file: 'src/core/cluster/objects/hosted-copies.ts',
+    find: 'if (!matchesDigest(hash, digest)) return',
+    replace: 'if (hash === undefined) return',
+    tests: HOSTED_TRANSFER,
+  },
+  {
+    defence: 'an import puts nothing into the store of another cluster',
+    file: 'src/commands/cluster/transfer-hosted.ts',
+    find: "=== 'another')",
+    replace: "=== 'unknown')",
+    tests: HOSTED_TRANSFER,
   },
   {
     defence: 'an object that a hosted blob has is not taken for an orphan',

@@ -127,7 +127,8 @@ export const CONTENT_VERBS: readonly VerbGroup[] = [
       }),
       verb({
         usage: 'import',
-        description: 'copy the tokens, logins and certificates of this home into the cluster',
+        description:
+          'copy the tokens, logins, certificates and hosted repositories of this home into the cluster',
         options: [],
         load: async () => {
           const { clusterTransfer } = await import('../../commands/cluster/manage.ts');
@@ -137,7 +138,8 @@ export const CONTENT_VERBS: readonly VerbGroup[] = [
       }),
       verb({
         usage: 'export',
-        description: 'copy the tokens, logins and certificates of the cluster into this home',
+        description:
+          'copy the tokens, logins, certificates and hosted repositories of the cluster into this home',
         options: [],
         load: async () => {
           const { clusterTransfer } = await import('../../commands/cluster/manage.ts');

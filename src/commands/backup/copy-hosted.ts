@@ -2,15 +2,11 @@ import { chmod, chown, mkdir, stat } from 'node:fs/promises';
 import path from 'node:path';
 import type { Config } from '../../config/config.ts';
 import type { HomePaths } from '../../config/home.ts';
-import { type BackupOutcome, backUpStoppedHosted } from '../../core/hosted/backup.ts';
 import { HOSTED_DATABASE_FILE } from '../../core/hosted/layout.ts';
-import { createLogger } from '../../platform/log.ts';
 import { isErrno } from '../../platform/reason.ts';
 import { readRegularFile } from '../../platform/regular-file.ts';
-import { BACKED_UP_HOSTED } from '../../protocol/hosted-api.ts';
 import { type Digest, parseDigest, sha256Of } from '../../registry/digest.ts';
-import { askRole } from '../ask-role.ts';
-import { READ_EVERYTHING } from '../hosted-backup.ts';
+import { backUpByWhomeverHoldsIt } from '../hosted-backup.ts';
 import { type BackedUpDirectory, type BackedUpFile, HOSTED_PART } from './backup-manifest.ts';
 import { listTree } from './list-tree.ts';
 
@@ -45,7 +41,7 @@ export async function copyHosted(
   if (owner === undefined) return NOTHING;
   const copy = path.join(target, HOSTED_PART);
   await letOwnerWrite(copy, owner.uid, owner.gid);
-  const outcome = await copyByWhomeverHoldsIt(config, paths, copy);
+  const outcome = await backUpByWhomeverHoldsIt(config, paths, copy);
   await chmod(target, 0o700);
   if (outcome.kind === 'refused') return outcome.why;
   const tree = await listTree(target, [HOSTED_PART]);
@@ -67,17 +63,6 @@ async function letOwnerWrite(copy: string, uid: number, gid: number): Promise<vo
   if (process.geteuid?.() !== 0 || uid === 0) return;
   await chown(copy, uid, gid);
   await chmod(path.dirname(copy), 0o711);
-}
-
-async function copyByWhomeverHoldsIt(
-  { hosted, log }: Config,
-  { coreSocket }: HomePaths,
-  directory: string,
-): Promise<BackupOutcome> {
-  const question = { method: 'POST', path: '/hosted-repositories/backup', schema: BACKED_UP_HOSTED } as const;
-  const said = await askRole(coreSocket, { ...question, body: { directory }, deadline: READ_EVERYTHING });
-  if (typeof said !== 'string') return said.answer;
-  return backUpStoppedHosted(hosted?.directory ?? '', directory, createLogger('backup', log));
 }
 
 /** Returns the digest in the path of a blob. A restore compares the bytes with it. */

@@ -1,12 +1,10 @@
-import { existsSync } from 'node:fs';
-import path from 'node:path';
 import { transferState } from '../../auth/admin/transfer-state.ts';
 import { createPostgresState } from '../../auth/state/postgres-state.ts';
 import { openAuthState } from '../../auth/state/sqlite-state.ts';
 import { openClusterDatabase } from '../../cluster/database.ts';
 import { drainNode, forgetNode } from '../../cluster/manage-nodes.ts';
 import type { Environment } from '../../config/environment.ts';
-import { HOSTED_DATABASE_FILE } from '../../core/hosted/layout.ts';
+import type { TransferredHosted } from '../../core/hosted/transfer.ts';
 import { type ExitCode, printLine, type Terminal } from '../../launch/terminal.ts';
 import { createLogger } from '../../platform/log.ts';
 import { withClusterDatabase } from './with-database.ts';
@@ -51,41 +49,49 @@ export function clusterForget(
   });
 }
 
-/** True if this home has hosted repositories of its own. */
-function hasHosted(directory: string): boolean {
-  return existsSync(path.join(directory, HOSTED_DATABASE_FILE));
-}
-
-/** Copies the tokens, logins, certificates and people of this home into the cluster, or back. */
+/** Copies what auth keeps and the hosted repositories of this home into the cluster, or back. */
 export function clusterTransfer(
   direction: 'import' | 'export',
   { home }: HomeOptions,
   environment: Environment,
   terminal: Terminal,
 ): Promise<ExitCode> {
-  return withClusterDatabase(
-    home,
-    environment,
-    terminal,
-    async ({ cluster: { database: url }, paths, hosted }) => {
-      const log = createLogger('cluster', { level: 'warn', format: 'auto' });
-      await using connected = await openClusterDatabase({ url, application: 'hubgate command', log });
-      await using shared = createPostgresState(connected);
-      await using own = openAuthState(paths.authState);
-      const [from, to] = direction === 'import' ? [own, shared] : [shared, own];
-      const { tokens, logins, certificates, people } = await transferState(from, to);
-      const place = direction === 'import' ? 'the cluster' : paths.authState;
-      printLine(
-        terminal.stdout,
-        `${tokens} tokens, ${logins} logins, ${certificates} certificates and ${people} people are new in ${place}`,
-      );
-      const isLeft = hosted !== undefined && (direction === 'export' || hasHosted(hosted.directory));
-      if (isLeft)
-        printLine(
-          terminal.stdout,
-          `the hosted repositories are not copied; "Move hosted repositories" in docs/cluster.md says how`,
-        );
-      return 0;
-    },
+  return withClusterDatabase(home, environment, terminal, async ({ database, cluster, paths, config }) => {
+    const log = createLogger('cluster', { level: 'warn', format: 'auto' });
+    const options = { url: cluster.database, application: 'hubgate command', log };
+    await using connected = await openClusterDatabase(options);
+    await using shared = createPostgresState(connected);
+    await using own = openAuthState(paths.authState);
+    const [from, to] = direction === 'import' ? [own, shared] : [shared, own];
+    const { tokens, logins, certificates, people } = await transferState(from, to);
+    const place = direction === 'import' ? 'the cluster' : paths.authState;
+    printLine(
+      terminal.stdout,
+      `${tokens} tokens, ${logins} logins, ${certificates} certificates and ${people} people are new in ${place}`,
+    );
+    const { importHosted, exportHosted } = await import('./transfer-hosted.ts');
+    const transfer = direction === 'import' ? importHosted : exportHosted;
+    const target = direction === 'import' ? 'the cluster' : (config.hosted?.directory ?? '');
+    return printHosted(await transfer({ config, paths, database }), target, terminal);
+  });
+}
+
+function printHosted(
+  transferred: TransferredHosted | string | undefined,
+  target: string,
+  { stdout, stderr }: Terminal,
+): ExitCode {
+  if (transferred === undefined) return 0;
+  if (typeof transferred === 'string') {
+    printLine(stderr, `hubgate: not all hosted repositories are copied: ${transferred}`);
+    return 1;
+  }
+  const { manifests, blobs, tags, left } = transferred;
+  for (const { repository, reference, why } of left)
+    printLine(stderr, `hubgate: ${repository} ${reference}: ${why}`);
+  printLine(
+    stdout,
+    `hosted: ${manifests} manifests, ${blobs} blobs and ${tags} tags are new in ${target}, and ${left.length} are left`,
   );
+  return left.length === 0 ? 0 : 1;
 }

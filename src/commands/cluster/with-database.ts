@@ -1,7 +1,7 @@
 import type { ClusterConfig } from '../../config/cluster.ts';
+import type { Config } from '../../config/config.ts';
 import type { Environment } from '../../config/environment.ts';
 import { type HomePaths, pathsIn } from '../../config/home.ts';
-import type { HostedConfig } from '../../config/hosted.ts';
 import { loadOrPrint } from '../../launch/load.ts';
 import { type ExitCode, printLine, type Terminal } from '../../launch/terminal.ts';
 import { DatabaseUnavailable } from '../../platform/database-unavailable.ts';
@@ -12,8 +12,7 @@ export interface ClusterAccess {
   readonly database: Postgres;
   readonly cluster: ClusterConfig;
   readonly paths: HomePaths;
-  /** Absent if nothing is hosted. */
-  readonly hosted: HostedConfig | undefined;
+  readonly config: Config;
 }
 
 /** Milliseconds for one query of a person who waits. */
@@ -29,7 +28,7 @@ export async function withClusterDatabase(
   const paths = pathsIn(home);
   const config = await loadOrPrint(paths, environment, terminal);
   if (config === undefined) return 2;
-  const { cluster, hosted } = config;
+  const { cluster } = config;
   const { stderr } = terminal;
   if (cluster === undefined) {
     printLine(stderr, 'hubgate: this home is no node of a cluster; see the section cluster of hubgate.yaml');
@@ -39,7 +38,7 @@ export async function withClusterDatabase(
   const options = { application: 'hubgate command', connections: 2, deadline: DEADLINE };
   await using database = new Postgres({ url: cluster.database, ...options });
   try {
-    return await task({ database, cluster, paths, hosted });
+    return await task({ database, cluster, paths, config });
   } catch (error) {
     if (!(error instanceof DatabaseUnavailable)) throw error;
     printLine(stderr, `hubgate: ${error.message}`);

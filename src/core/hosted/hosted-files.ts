@@ -23,11 +23,13 @@ export class HostedFiles implements HostedContent {
     this.#root = root;
   }
 
-  /**
-   * Creates all directories and syncs their entries, so that a publication need not, and removes the uploads
-   * of an earlier run.
-   */
   async prepare(): Promise<void> {
+    await this.makeDirectories();
+    for (const name of await readdir(path.join(this.#root, UPLOADS_DIRECTORY))) await this.removeUpload(name);
+  }
+
+  /** Creates all directories and syncs their entries, so that a publication need not. */
+  async makeDirectories(): Promise<void> {
     const prefixes = Array.from({ length: 256 }, (_, at) => at.toString(16).padStart(2, '0'));
     for (const directory of [UPLOADS_DIRECTORY, 'blobs', ...BLOB_DIRECTORIES])
       await makeDirectory(path.join(this.#root, directory));
@@ -38,7 +40,6 @@ export class HostedFiles implements HostedContent {
       for (const prefix of missing) await mkdir(path.join(parent, prefix), { mode: DIRECTORY_MODE });
       if (missing.length > 0) await syncDirectory(parent);
     }
-    for (const name of await readdir(path.join(this.#root, UPLOADS_DIRECTORY))) await this.removeUpload(name);
   }
 
   createUpload(id: string): Promise<FileHandle> {
@@ -57,6 +58,12 @@ export class HostedFiles implements HostedContent {
     await rename(this.uploadPath(id), path.join(this.#root, blobFile(digest)));
     await syncDirectory(path.join(this.#root, blobDirectory(digest)));
     return PUBLISHED_FILE;
+  }
+
+  /** Looks for a blob that was published already. */
+  async findStored(digest: Digest, size: number): Promise<StoredUpload | undefined> {
+    const stats = await stat(this.pathOf(digest)).catch(ignoreAbsent);
+    return stats?.size === size ? PUBLISHED_FILE : undefined;
   }
 
   async find({ digest, size }: WantedBlob): Promise<PullOutcome<PulledBlob>> {

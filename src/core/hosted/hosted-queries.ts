@@ -46,6 +46,12 @@ export const SELECT_HOSTED = {
     'SELECT digest, max(size) AS size FROM main.blob WHERE digest > ?1 GROUP BY digest ORDER BY digest LIMIT ?2',
   manifestsAfter: `SELECT m.id, r.path, m.digest, m.bytes FROM main.manifest m JOIN main.repository r ON r.id = m.repository
     WHERE m.id > ?1 ORDER BY m.id LIMIT ?2`,
+  manifestsOf: 'SELECT id, digest FROM main.manifest WHERE repository = ?1 AND id > ?2 ORDER BY id LIMIT ?3',
+  wholeManifest: `SELECT media_type, size, pushed_at, subject, artifact_type, annotations, bytes FROM main.manifest
+    WHERE repository = ?1 AND digest = ?2`,
+  /** The tags that there are, and those that were. */
+  everyTag: `SELECT name FROM (SELECT name FROM main.tag WHERE repository = ?1
+    UNION SELECT tag FROM main.tag_history WHERE repository = ?1) AS every WHERE name > ?2 ORDER BY name LIMIT ?3`,
   pathsWithBlob: `SELECT r.path FROM main.blob b JOIN main.repository r ON r.id = b.repository WHERE b.digest = ?1 ORDER BY r.path`,
   tornTags: `SELECT r.path, t.name, t.digest FROM main.tag t JOIN main.repository r ON r.id = t.repository
     WHERE NOT EXISTS (SELECT 1 FROM main.manifest m WHERE m.repository = t.repository AND m.digest = t.digest)`,

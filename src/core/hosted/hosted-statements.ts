@@ -94,6 +94,17 @@ interface Rows {
     readonly digest: Digest;
     readonly bytes: Uint8Array;
   };
+  readonly manifestsOf: { readonly id: number; readonly digest: Digest };
+  readonly wholeManifest: {
+    readonly media_type: ManifestMediaType;
+    readonly size: number;
+    readonly pushed_at: number;
+    readonly subject: Digest | null;
+    readonly artifact_type: string | null;
+    readonly annotations: string | null;
+    readonly bytes: Uint8Array;
+  };
+  readonly everyTag: { readonly name: Tag };
   readonly pathsWithBlob: { readonly path: string };
   readonly tornTags: { readonly path: string; readonly name: Tag; readonly digest: Digest };
   /**

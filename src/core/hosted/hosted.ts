@@ -138,6 +138,6 @@ function warnOfEarlier(directory: string, log: Logger): void {
   if (!existsSync(path.join(directory, HOSTED_DATABASE_FILE))) return;
   log.warn(
     { directory },
-    'what this home hosted before it became a node is not in the cluster; "Move hosted repositories" in docs/cluster.md says how to copy it. Move hosted.db away then',
+    'this home has hosted repositories of its own, which the cluster may not have: run "hubgate cluster import", and move hosted.db away then; see "Move hosted repositories" in docs/cluster.md',
   );
 }

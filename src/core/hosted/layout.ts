@@ -6,6 +6,7 @@
  *     hosted.db                      repositories, manifests, tags and their history, links to blobs
  *     blobs/sha256/ab/abcdef…        verified blobs
  *     uploads/0123…                  uploads under way
+ *     import/                        what `hubgate cluster import` reads, while it runs
  *
  * All paths are relative, because the gateway may see the directory under another path than the core.
  */
@@ -13,6 +14,7 @@ export const HOSTED_VERSION = '1';
 export const HOSTED_VERSION_FILE = 'VERSION';
 export const HOSTED_DATABASE_FILE = 'hosted.db';
 export const UPLOADS_DIRECTORY = 'uploads';
+export const IMPORT_DIRECTORY = 'import';
 
 export function uploadFile(id: string): string {
   return `${UPLOADS_DIRECTORY}/${id}`;
