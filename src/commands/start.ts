@@ -47,7 +47,8 @@ export async function start(options: StartOptions, terminal: Terminal): Promise<
   const sockets = inheritedSockets(process.env);
   const needsNoDatabase = options.role === 'gateway' || options.role === 'account';
   const scope = { readsSecrets, servesClients, needsNoDatabase, secretsOf: options.role ?? 'all' } as const;
-  const config = await loadOrPrint(paths, takeEnvironment(), terminal, scope);
+  const environment = takeEnvironment();
+  const config = await loadOrPrint(paths, environment, terminal, scope);
   if (config === undefined) return 2;
   const { faults } = await examineHome(config, paths, { role: options.role, isStart: true });
   printFaults(faults, terminal);
@@ -56,7 +57,8 @@ export async function start(options: StartOptions, terminal: Terminal): Promise<
   // As soon as somebody sees the password, they may end the mirror, and it must end in good order.
   using interruption = new Interruption();
   // The password is printed before anything can fail, because it exists from now on and is never shown again.
-  if (prepared.firstPassword !== undefined) await printFirstPassword(prepared.firstPassword, paths, terminal);
+  const { firstPassword } = prepared;
+  if (firstPassword !== undefined) await printFirstPassword(firstPassword, paths, environment, terminal);
   // This check comes after the renewal of certificates that were due.
   const { refusals, warnings } = await examineHome(config, paths, { role: options.role, isStart: true });
   printWarnings([...refusals, ...warnings], terminal);

@@ -28,7 +28,7 @@ export async function prepareHome(
     ...(options.role && { role: options.role }),
     isAskedFor: true,
   });
-  if (firstPassword !== undefined) await printFirstPassword(firstPassword, paths, terminal);
+  if (firstPassword !== undefined) await printFirstPassword(firstPassword, paths, environment, terminal);
   printLine(
     terminal.stdout,
     `${paths.home}: nothing is missing${options.role ? ` for ${options.role}` : ''}`,

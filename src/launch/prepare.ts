@@ -4,6 +4,7 @@ import path from 'node:path';
 import { stateOfPolicy } from '../access/load-policy.ts';
 import type { ClusterConfig } from '../config/cluster.ts';
 import type { Config } from '../config/config.ts';
+import type { Environment } from '../config/environment.ts';
 import { type HomePaths, inHome, ROLES, type Role } from '../config/home.ts';
 import { ensureServerCertificate } from '../pki/local-ca.ts';
 import { createFiles } from '../platform/atomic-file.ts';
@@ -134,10 +135,10 @@ async function exists(file: string): Promise<boolean> {
 export async function printFirstPassword(
   password: string,
   { home }: HomePaths,
+  { PATH: searchPath, HUBGATE_HOME }: Environment,
   { stdout }: Terminal,
 ): Promise<void> {
   const user = () => userInfo().username;
-  const { PATH: searchPath, HUBGATE_HOME } = process.env;
   const usualHome = path.resolve(HUBGATE_HOME || '.');
   const command = await ownCommand({ searchPath, home, usualHome, user });
   printLine(stdout);

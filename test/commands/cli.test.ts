@@ -271,6 +271,24 @@ test('Ctrl-C and SIGTERM while it starts end it in good order', async (t) => {
   assert.doesNotMatch(output, /docker pull|Error/);
 });
 
+test('a first start names the home in its advice only if a command would work on another one', async (t) => {
+  const usual = hubgate(['start'], {
+    HUBGATE_HOME: path.join(home, 'usual'),
+    HUBGATE_SERVER_LISTEN: '127.0.0.1:0',
+    HUBGATE_SERVER_ADMIN: '127.0.0.1:0',
+  });
+  t.after(() => usual.kill('SIGKILL'));
+  let output = '';
+  usual.stdout.on('data', (chunk) => (output += chunk));
+  await waitFor(() => output.includes('passwd admin'));
+  usual.kill('SIGTERM');
+  assert.match(output, /: npx hubgate user passwd admin$/m);
+  assert.deepEqual(await once(usual, 'exit'), [0, null]);
+  const named = path.join(home, 'named');
+  const { stdout } = await run(['prepare', '--home', named]);
+  assert.ok(stdout.includes(`: npx hubgate --home ${named} user passwd admin\n`), stdout);
+});
+
 test('two gateways are scraped as one, and what one of them counted outlives it', async (t) => {
   const hub = await FakeHub.start();
   t.after(() => hub[Symbol.asyncDispose]());
