@@ -23,7 +23,7 @@ export interface LimitChange {
   readonly lost: readonly string[];
 }
 
-/** Returns what differs for any of `subjects`, or in what an entry says. */
+/** Returns the limits and reserves that apply to other `subjects` than before, or that say something else. */
 export function compareLimits(
   before: Policy,
   after: Policy,

@@ -41,7 +41,7 @@ export interface Population {
 
 /**
  * Returns the differences between two policies at one time, for every subject combined with every repository
- * and tag in `pulls`, whoever pulled what. About a hosted repository they are asked for every action.
+ * and tag in `pulls`, whether or not the subject pulled it. About a hosted repository every action is asked.
  */
 export function compare(
   before: Policy,

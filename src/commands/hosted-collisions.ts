@@ -4,9 +4,9 @@ import type { Fault } from '../platform/fault.ts';
 import { DOCKER_HUB } from '../registry/repository.ts';
 
 /**
- * Finds hosted namespaces of which Docker Hub has repositories too, as far as this mirror knows: those that
- * are cached or were pulled, and those that a rule means. Clients that write no upstream would suddenly get
- * something else. `known` are canonical names.
+ * Finds hosted namespaces in which Docker Hub has repositories too, as far as this mirror knows: by the
+ * repositories that are cached or were pulled, and by the rules. Clients that write no upstream would
+ * suddenly get something else. `known` are canonical names.
  */
 export function hostedCollisions(
   { namespaces }: HostedConfig,

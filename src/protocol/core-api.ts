@@ -153,7 +153,10 @@ function parseHeader<Schema extends z.ZodType>(schema: Schema, header: string): 
 export const CACHE_STATES = ['hit', 'revalidated', 'fill', 'joined', 'stale', 'bypass'] as const;
 export type CacheState = (typeof CACHE_STATES)[number];
 
-/** The paths to which the core may send a reader: in the cache, and nowhere else in the file system. */
+/**
+ * The paths to which the core may send a reader. They are relative to the directory of the cache, or to that
+ * of the hosted repositories, and never lead out of it.
+ */
 const FILE = z
   .string()
   .regex(/^(?:blobs|partial)\/[a-z0-9./-]+$/)
@@ -314,9 +317,9 @@ export const PURGED = z.object({
 export type Purged = Readonly<z.output<typeof PURGED>>;
 
 /**
- * `GET /generation` returns the generation of the cache. Another one means that there was an invalidation.
- * The answer is 304 while it is that of `If-None-Match`; with `?wait`, it comes only when it has changed or
- * after `LONGEST_WAIT` (platform/ipc/long-poll-endpoint.ts).
+ * `GET /generation` returns the generation of the cache, which changes with each invalidation. The answer is
+ * 304 if `If-None-Match` has the current generation. With `?wait`, that answer comes only after
+ * `LONGEST_WAIT`, and the next generation as soon as there is one (platform/ipc/long-poll-endpoint.ts).
  */
 export const CACHE_GENERATION = z.string();
 

@@ -95,7 +95,7 @@ export class StoredObjects {
     await this.#database.change('DELETE FROM hubgate.removed_object WHERE key = $1', [key]);
   }
 
-  /** Resolves to those of the keys that no row has. */
+  /** Resolves to the keys among these that no row has. */
   async unknown(keys: readonly string[]): Promise<readonly string[]> {
     const rows = await this.#database.rows<{ key: string }>(
       `SELECT key FROM unnest($1::text[]) AS k (key)

@@ -110,7 +110,7 @@ function writeMembers(members: readonly string[]): string {
 
 interface ListedAnswer {
   readonly isMissing: (who: string) => boolean;
-  /** Returns those of a group who have logged in. */
+  /** Returns the members of a group who have logged in. */
   readonly membersOf: (who: string) => readonly string[];
   /** The unknown parts of the image, for the first line. */
   readonly unknown: string;

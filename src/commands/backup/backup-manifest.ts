@@ -82,7 +82,7 @@ function parseJson(text: string): unknown {
   }
 }
 
-/** True if the bytes of a file are those of its digest. */
+/** True if the bytes of a file match its digest. */
 export async function hasDigest(file: string, digest: Digest): Promise<boolean> {
   const hash = startHash(digest);
   for await (const chunk of createReadStream(file, { highWaterMark: 512 * 1024 })) hash.update(chunk);

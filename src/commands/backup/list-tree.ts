@@ -22,7 +22,7 @@ export interface Tree {
 /** Links can lead in a circle. */
 const DEEPEST = 32;
 
-/** Lists what is below `root` in these directories, if they exist, except for what `isSkipped`. */
+/** Lists the entries of these directories below `root`, if these exist, except for paths that `isSkipped`. */
 export async function listTree(
   root: string,
   tops: readonly string[],

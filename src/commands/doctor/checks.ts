@@ -39,7 +39,7 @@ export type Checked = { readonly name: string } & (
 /** The time-out in milliseconds. It is longer than a role takes for a question to an upstream that hangs. */
 const LONGEST = 25_000;
 
-/** Makes a finding of what is wrong, where, and what to do. */
+/** Returns a finding. `mend` says what to do about it. */
 export function wrong(where: string, what: string, mend: string): Finding {
   return { level: 'wrong', where, what, mend };
 }

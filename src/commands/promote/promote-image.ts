@@ -60,13 +60,13 @@ export class PromotionDenied extends Error {
 
 type FetchedManifest = Extract<CoreAnswer, { kind: 'manifest' }> & { readonly bytes: Buffer };
 
-/** The most levels of nested indexes, and of what refers to what refers to an image. */
+/** The most levels of nested indexes, and of referrers that refer to referrers. */
 const MAX_DEPTH = 4;
 const MAX_REFERRER_DEPTH = 3;
 /** The most requests for a blob until it is durable. Each pause is longer by `AGAIN_AFTER` milliseconds. */
 const ATTEMPTS = 60;
 const AGAIN_AFTER = 20;
-/** The endings of the tags under which cosign 2 keeps what refers to an image. */
+/** The endings of the tags under which cosign 2 keeps the signatures and attestations of an image. */
 const COSIGN_SUFFIXES = ['', '.sig', '.att', '.sbom'];
 
 /**
@@ -149,7 +149,7 @@ class Promoting {
     await writer.mount(repository, digest, this.#reachesPrivate ? 'private' : 'public');
   }
 
-  /** Copies what refers to a manifest, and what refers to that. */
+  /** Copies the referrers of a manifest, and the referrers of these. */
   async #copyReferrers(digest: Digest, depth: number): Promise<void> {
     const { source: repository } = this.#promotion;
     const route = { kind: 'referrers', repository, digest } as const;

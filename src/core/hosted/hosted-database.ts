@@ -23,8 +23,8 @@ export interface HostedDatabase {
 
   /**
    * Runs a change in a transaction, and resolves when its result survives a power cut. No other change comes
-   * between its statements. A change that throws has changed nothing, except that nobody knows it of one that
-   * throws `HostedUnavailable`: so whoever repeats a change must find that it is done already.
+   * between its statements. A change that throws has changed nothing. After `HostedUnavailable` alone nobody
+   * knows whether it has, so a caller that repeats such a change must expect that it is done already.
    * @throws HostedUnavailable
    */
   change<T>(change: (statements: HostedStatements) => HostedStep<T>): Promise<T>;

@@ -40,7 +40,7 @@ const TEXTS = Object.fromEntries(
 ) as Readonly<Record<HostedQuery['name'], string>>;
 
 interface PendingChange {
-  /** Runs the change and returns what tells its result to whoever waits for it. */
+  /** Runs the change, and returns a function that gives the result to the caller that waits for it. */
   readonly run: (queries: PostgresQueries) => Promise<() => void>;
   readonly reject: (error: Error) => void;
 }

@@ -316,8 +316,8 @@ export class ClusterIndex implements IndexStore {
   }
 
   /**
-   * Returns what is remembered while every message arrives. Otherwise it asks the database. If that is
-   * away, it returns what is remembered, if the configuration permits that.
+   * Returns the value in memory as long as every message arrives. Otherwise asks the database. While that is
+   * away, returns the value in memory nevertheless, if the configuration permits it.
    */
   async #recall<Value>(
     repository: RepositoryName,
@@ -342,12 +342,12 @@ export class ClusterIndex implements IndexStore {
   }
 
   /**
-   * Stores knowledge, and remembers it. Losing it costs only a request to the upstream later.
+   * Stores knowledge in the database and in memory. Losing it costs only a request to the upstream later.
    *
-   * - It is not stored while something of the repository is still to be withdrawn, because what the database
-   *   still has would count again.
-   * - It is not remembered if something was dropped meanwhile, because that may have been this.
-   * - If the database is away, it is remembered only while no message can arrive. Otherwise another node
+   * - It is not stored while a withdrawal in the repository is pending, because entries that are withdrawn
+   *   here, and that the database still has, would count again.
+   * - It is not kept in memory if entries were dropped meanwhile, because it may have been one of them.
+   * - If the database is away, it is kept in memory only while no message can arrive. Otherwise another node
    *   could withdraw it, and no message would say so.
    */
   async #put(

@@ -151,7 +151,7 @@ export interface TagEntry {
   readonly digest: Digest;
   readonly mediaType: ManifestMediaType;
   readonly size: number;
-  /** The time when the upstream last said so, in milliseconds since the epoch. */
+  /** The time when the upstream last confirmed the tag, in milliseconds since the epoch. */
   readonly checkedAt: number;
   /** True if the upstream gave this answer to anonymous. */
   readonly public?: boolean;

@@ -5,7 +5,7 @@ import type { AccessDecision } from '../authorization/authorize.ts';
 import { sumOf } from '../clients/accounting.ts';
 import type { CoreAnswer, PullAccounting } from '../clients/core-client.ts';
 
-/** A request of which something is to be recorded. */
+/** A request that gets a line in the audit log. */
 export interface ReceivedRequest extends IdentifiedRequest {
   /** The time by the monotonic clock. */
   readonly started: number;

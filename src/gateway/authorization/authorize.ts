@@ -55,7 +55,7 @@ export interface AuthorizeOptions {
   readonly clock: Clock;
 }
 
-/** A holder of a token may learn this, because it is the same for what exists and for what does not. */
+/** The holder of a token may learn this, because it says nothing about the repository. */
 const LIMITED_TOKEN = 'the token is limited, and does not allow this';
 
 export function createAuthorize({ policy, clock, ...options }: AuthorizeOptions): AuthorizeNow {

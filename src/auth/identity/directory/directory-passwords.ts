@@ -26,8 +26,8 @@ type PasswordPlace = 'console' | 'everywhere';
 type Unknown = Exclude<DirectoryVerdict, { kind: 'right' | 'refused' }>;
 
 /**
- * The LDAP directories, and what keeps the time of an answer from telling who is in the users file: a wrong
- * password costs a hash and a question to the directories, whoever has the name.
+ * Judges passwords by the LDAP directories. The time of an answer does not tell who is in the users file,
+ * because a wrong password always costs one hash and one question to the directories.
  */
 export interface DirectoryPasswords {
   /** Judges the password of somebody who is not in the users file. */

@@ -33,7 +33,7 @@ export interface LdapDirectory {
    */
   authenticate(name: string, password: string): Promise<DirectoryPerson | undefined>;
   /**
-   * Returns those of these people whom the directory has and has not locked, by their stable ids.
+   * Returns the people with these stable ids, by the ids. Whoever is missing or locked there is left out.
    * @throws DirectoryUnavailable
    */
   confirm(stableIds: readonly string[]): Promise<ReadonlyMap<string, DirectoryPerson>>;

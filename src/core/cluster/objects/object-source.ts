@@ -11,7 +11,7 @@ export interface ObjectSourceOptions {
   readonly log: Logger;
 }
 
-/** The most contents of which a node remembers that they are in the store. */
+/** The most digests that a node keeps in memory because the store has them. */
 const MAX_REMEMBERED = 10_000;
 
 export class ObjectSource {
