@@ -60,6 +60,11 @@ CREATE TABLE hubgate.device (
 /** The session at the identity provider to which a session of the account page belongs. */
 export const SESSION_SIDS = 'ALTER TABLE hubgate.session ADD COLUMN sid text;';
 
+/** The logout tokens that have counted. */
+export const LOGOUT_TABLES = `
+CREATE TABLE hubgate.used_logout (id text COLLATE "C" PRIMARY KEY, until timestamptz NOT NULL);
+`;
+
 /** The key that seals the refresh tokens of people, and the nodes that ask about them at the moment. */
 export const DIRECTORY_TABLES = `
 CREATE TABLE hubgate.login_key (

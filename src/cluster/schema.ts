@@ -3,7 +3,14 @@
  * schema. Each release knows the schemas that it can run on.
  */
 import type { Postgres } from '../platform/postgres.ts';
-import { ACCOUNT_TABLES, AUTH_TABLES, DIRECTORY_TABLES, PERSON_TABLES, SESSION_SIDS } from './auth-tables.ts';
+import {
+  ACCOUNT_TABLES,
+  AUTH_TABLES,
+  DIRECTORY_TABLES,
+  LOGOUT_TABLES,
+  PERSON_TABLES,
+  SESSION_SIDS,
+} from './auth-tables.ts';
 import { COUNT_TABLES } from './count-tables.ts';
 import { DOCUMENT_TABLES } from './document-tables.ts';
 import { HOSTED_CLUSTER_TABLES } from './hosted-tables.ts';
@@ -19,6 +26,7 @@ const MIGRATIONS: readonly string[] = [
   OBJECT_TABLES,
   [DIRECTORY_TABLES, HOSTED_CLUSTER_TABLES].join(''),
   [PURGE_TABLES, SESSION_SIDS].join(''),
+  LOGOUT_TABLES,
 ];
 
 /** The version of the schema that this release makes. It also runs on the next one. */

@@ -110,6 +110,16 @@ test('exactly one node confirms a person, and any node can', async () => {
   }
 });
 
+test('a logout token counts at one node, however many get it at the same time', async () => {
+  await logIn('cleo', first, second);
+  const now = Math.floor(clock() / 1000);
+  const token = await provider.logoutToken({ sub: 'sub-cleo', iat: now, exp: now + 120 });
+  const logOut = ({ logins }: Node) => logins.browsers.logout('corp', token);
+  const ended = await Promise.all([first, second, first, second].map(logOut));
+  assert.equal(ended.filter((one) => one !== undefined).length, 1);
+  assert.deepEqual([await logOut(first), await logOut(second)], [undefined, undefined]);
+});
+
 test('a logout at one node confirms somebody who has logged in at the other one', async () => {
   await logIn('bo', first, first);
   const now = () => Math.floor(clock() / 1000);

@@ -80,9 +80,16 @@ export const directoryMutants: readonly Mutant[] = [
   {
     defence: 'a logout token counts once',
     file: LOGOUT_TOKEN,
-    find: 'if (seen.get(jti) !== undefined) return undefined;',
+    find: 'if (!(await logouts.use(logoutId(login.name, jti)))) return undefined;',
     replace: '',
     tests: LOGOUT_TESTS,
+  },
+  {
+    defence: 'a logout token counts once in a cluster',
+    file: 'src/auth/identity/directory/directory-logins.ts',
+    find: 'shared?.logouts ?? ',
+    replace: '',
+    tests: ['test/cluster/directory-logins.cluster.ts'],
   },
   {
     defence: 'a login at a provider leads only to a page of the account',
@@ -253,11 +260,18 @@ export const directoryMutants: readonly Mutant[] = [
     tests: ['test/cluster/auth-state.cluster.ts'],
   },
   {
-    defence: 'machines that were approved before get no tokens beyond the limit of a user',
-    file: 'src/auth/routes/device.ts',
-    find: '(await whyNoMoreTokens({ state, owner })).length > 0',
-    replace: 'false',
+    defence: 'nobody gets tokens beyond the limit of a user, not even by machines that were approved before',
+    file: 'src/auth/admin/personal-tokens.ts',
+    find: 'state.putToken(stored, PERSONAL_TOKENS.ofUser)',
+    replace: 'state.putToken(stored)',
     tests: ['test/auth/account.test.ts'],
+  },
+  {
+    defence: 'the tokens of a user are counted once at a time in a cluster',
+    file: 'src/auth/state/postgres-state.ts',
+    find: "await queries.rows('SELECT pg_advisory_xact_lock($1::int, hashtext($2))', [OWNER_LOCK, ownerId ?? owner]);",
+    replace: '',
+    tests: ['test/cluster/auth-state.cluster.ts'],
   },
   {
     defence: 'a gateway hands over no form that is longer than the account page reads',

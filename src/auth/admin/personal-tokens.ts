@@ -7,7 +7,7 @@ import { isOfPerson } from '../identity/directory/counted-people.ts';
 import { PERSONAL_TOKENS } from '../limits.ts';
 import type { AuthState, StoredToken } from '../state/auth-state.ts';
 import { parseTokenTerms, type TermBounds, type WrittenTerms } from './token-terms.ts';
-import { type CreatedToken, putNewToken, type TokenOwner } from './tokens.ts';
+import { type CreatedToken, makeToken, type NewToken, type TokenOwner } from './tokens.ts';
 
 export interface PersonalTokensOptions {
   readonly state: Pick<AuthState, 'tokens' | 'token' | 'putToken' | 'removeToken'>;
@@ -22,11 +22,20 @@ export async function personalTokens({
   return (await state.tokens()).filter((token) => isOwnerOf(owner, token));
 }
 
-/** Returns why somebody can have no further token. */
+const NO_MORE_TOKENS = `you have ${PERSONAL_TOKENS.ofUser} tokens already; revoke one that you no longer need`;
+
+/** Returns why somebody can have no further token at the moment. */
 export async function whyNoMoreTokens(options: PersonalTokensOptions): Promise<string[]> {
-  return (await personalTokens(options)).length < PERSONAL_TOKENS.ofUser
-    ? []
-    : [`you have ${PERSONAL_TOKENS.ofUser} tokens already; revoke one that you no longer need`];
+  return (await personalTokens(options)).length < PERSONAL_TOKENS.ofUser ? [] : [NO_MORE_TOKENS];
+}
+
+/** Records a new token. Resolves to undefined if its owner has as many as somebody may have. */
+export async function putPersonalToken(
+  state: Pick<AuthState, 'putToken'>,
+  token: NewToken,
+): Promise<CreatedToken | undefined> {
+  const { stored, created } = makeToken(token);
+  return (await state.putToken(stored, PERSONAL_TOKENS.ofUser)) ? created : undefined;
 }
 
 export interface WantedToken extends WrittenTerms {
@@ -44,14 +53,10 @@ export async function createPersonalToken(
   { bounds, now }: { readonly bounds: TermBounds; readonly now: number },
 ): Promise<PersonalTokenOutcome> {
   const terms = parseTokenTerms(written, bounds);
-  const reasons = [
-    ...whyNoLabel(label),
-    ...whyTooMany(written),
-    ...('wrong' in terms ? terms.wrong : []),
-    ...(await whyNoMoreTokens({ state, owner })),
-  ];
+  const reasons = [...whyNoLabel(label), ...whyTooMany(written), ...('wrong' in terms ? terms.wrong : [])];
   if ('wrong' in terms || reasons.length > 0) return { kind: 'wrong', reasons };
-  return { kind: 'done', ...(await putNewToken(state, { owner, terms, label: label.trim(), now })) };
+  const created = await putPersonalToken(state, { owner, terms, label: label.trim(), now });
+  return created === undefined ? { kind: 'wrong', reasons: [NO_MORE_TOKENS] } : { kind: 'done', ...created };
 }
 
 /** Revokes a token of its owner. Resolves to false if the owner has no such token. */

@@ -12,7 +12,7 @@ import {
   tokenCredential,
 } from '../identity/service-token.ts';
 import { readUsers, type User } from '../identity/users-file.ts';
-import type { AuthState, StoredLogin, StoredToken } from '../state/auth-state.ts';
+import type { StoredLogin, StoredToken } from '../state/auth-state.ts';
 import { openStateAt } from '../state/open-state.ts';
 import type { TokenTerms } from './token-terms.ts';
 import type { UserStores } from './users.ts';
@@ -55,7 +55,9 @@ export async function createServiceToken(
   terms: TokenTerms,
 ): Promise<CreatedToken> {
   await using state = await openStateAt(store);
-  return putNewToken(state, { owner, terms, label: null, now: systemClock() });
+  const { stored, created } = makeToken({ owner, terms, label: null, now: systemClock() });
+  await state.putToken(stored);
+  return created;
 }
 
 export interface NewToken {
@@ -66,19 +68,19 @@ export interface NewToken {
   readonly now: number;
 }
 
-/** Makes a token. It is recorded before anybody receives it, so that it can be revoked. */
-export async function putNewToken(
-  state: Pick<AuthState, 'putToken'>,
-  { owner, terms: { lifetime, pull, push, from }, label, now }: NewToken,
-): Promise<CreatedToken> {
+/** Makes a token. It must be recorded before anybody receives it, so that it can be revoked. */
+export function makeToken({ owner, terms: { lifetime, pull, push, from }, label, now }: NewToken): {
+  readonly stored: StoredToken;
+  readonly created: CreatedToken;
+} {
   const { id, secret } = makeServiceToken();
   const expiresAt = now + lifetime;
-  await state.putToken({
+  const stored = {
     ...{ id, owner: owner.name, ownerId: owner.id ?? null, hash: hashOfSecret(secret) },
     ...{ createdAt: now, expiresAt, pull, ...(push && { push }), from, label },
     ...{ lastUsedAt: null, lastUsedFrom: null, warnedAt: null },
-  });
-  return { id, token: formatServiceToken({ id, secret }), expiresAt };
+  };
+  return { stored, created: { id, token: formatServiceToken({ id, secret }), expiresAt } };
 }
 
 export interface IssuedTokens {

@@ -11,8 +11,7 @@ import {
   type DeviceToken,
   type ShownDevice,
 } from '../../protocol/device-api.ts';
-import { whyNoLabel, whyNoMoreTokens } from '../admin/personal-tokens.ts';
-import { putNewToken } from '../admin/tokens.ts';
+import { putPersonalToken, whyNoLabel, whyNoMoreTokens } from '../admin/personal-tokens.ts';
 import { type DeviceGrant, formatUserCode } from '../identity/device-grant.ts';
 import { identityOf, isOfPerson } from '../identity/directory/counted-people.ts';
 import { isTokenSecret, parseServiceToken, tokenCredential } from '../identity/service-token.ts';
@@ -64,12 +63,12 @@ export async function pollDevice(context: Context, dependencies: DeviceRouteDepe
   if (owner === undefined || owner.isDisabled || (owner.id ?? null) !== decision.ownerId)
     return refuseDevice(context, { error: 'access_denied' });
   const { state, tokens, clock, log } = dependencies;
-  // The user may have approved other machines since.
-  if ((await whyNoMoreTokens({ state, owner })).length > 0)
-    return refuseDevice(context, { error: 'access_denied' });
   const lifetime = Math.min(DEVICE_GRANT.tokenLifetime, tokens.longest);
   const made = { owner, terms: { lifetime, pull: null, from: null }, label: machine, now: clock() };
-  const { id, token, expiresAt: expires } = await putNewToken(state, made);
+  const created = await putPersonalToken(state, made);
+  // The user may have approved other machines since.
+  if (created === undefined) return refuseDevice(context, { error: 'access_denied' });
+  const { id, token, expiresAt: expires } = created;
   const { login } = decision;
   auditUser(context, { action: 'create-token', user: owner.name, login, token: id, label: machine });
   log.info({ user: owner.name, id, machine }, 'a machine has got the token that its user approved');

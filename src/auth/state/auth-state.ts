@@ -85,7 +85,11 @@ export interface AuthState extends AsyncDisposable {
   tokens(): Promise<readonly StoredToken[]>;
   /** Reads the current token, so that a change by another process counts at once. */
   token(id: string): Promise<StoredToken | undefined>;
-  putToken(token: StoredToken): Promise<void>;
+  /**
+   * Resolves to false if the owner has `most` tokens already. That holds for all who put tokens at the same
+   * time, in a cluster too.
+   */
+  putToken(token: StoredToken, most?: number): Promise<boolean>;
   /** Resolves to true if there was one. */
   removeToken(id: string): Promise<boolean>;
   /**

@@ -1,6 +1,6 @@
 import type { Notifications } from '../../cluster/notifications.ts';
 import { MutableValue, type ObservableValue } from '../../platform/observable-value.ts';
-import type { Postgres, PostgresValue } from '../../platform/postgres.ts';
+import type { Postgres, PostgresQueries, PostgresValue } from '../../platform/postgres.ts';
 import { STATE_FILE } from '../limits.ts';
 import type { AuthState, StoredCertificate, StoredLogin, StoredSession, StoredToken } from './auth-state.ts';
 import { type DeviceDecision, type DeviceRow, deviceIn, type StoredDevice } from './stored-device.ts';
@@ -17,6 +17,13 @@ const CERTIFICATE = `fingerprint, tbs_hash AS "tbsHash", name, serial, issued_at
 
 const PERSON = `name, login, stable_id AS "stableId", group_names AS "groups", confirmed_at AS "confirmedAt",
   refused_at AS "refusedAt", refresh, sid, linked_at AS "linkedAt"`;
+
+/** Any number, the same in every release: the tokens of one owner are counted one after the other. */
+const OWNER_LOCK = 7_143_922;
+
+/** The database ends the transaction of a node that is frozen or cut off. */
+const BEGIN_CHANGE =
+  'BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL idle_in_transaction_session_timeout = 2000';
 
 type TokenRow = Omit<StoredToken, 'push'> & { readonly push: readonly string[] | null };
 
@@ -66,16 +73,14 @@ class PostgresState implements AuthState {
     return row && tokenIn(row);
   }
 
-  async putToken(token: StoredToken): Promise<void> {
-    const { id, owner, ownerId, hash, createdAt, expiresAt, pull, push = null, from } = token;
-    await this.#change(
-      `INSERT INTO hubgate.token (id, owner, owner_id, hash, created_at, expires_at, pull, push, networks, last_used_at,
-        last_used_from, warned_at, label) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)`,
-      [
-        ...[id, owner, ownerId, hash, createdAt, expiresAt, pull, push, from],
-        ...[token.lastUsedAt, token.lastUsedFrom, token.warnedAt, token.label],
-      ],
-    );
+  async putToken(token: StoredToken, most?: number): Promise<boolean> {
+    const isPut = await this.#database.transaction(async (queries) => {
+      if (most !== undefined && (await countTokensOf(token, queries)) >= most) return false;
+      await putToken(token, queries);
+      return true;
+    }, BEGIN_CHANGE);
+    if (isPut) this.#changed();
+    return isPut;
   }
 
   removeToken(id: string): Promise<boolean> {
@@ -300,6 +305,32 @@ class PostgresState implements AuthState {
 function valuesOf(person: StoredPerson): readonly PostgresValue[] {
   const { name, login, stableId, groups, confirmedAt, refusedAt, refresh, sid, linkedAt } = person;
   return [name, stableId, groups, confirmedAt, refusedAt, refresh, sid, linkedAt, login];
+}
+
+/**
+ * Counts the tokens of an owner. Nobody else does so until the transaction is over, and each statement after
+ * the lock sees what was committed before.
+ */
+async function countTokensOf({ owner, ownerId }: StoredToken, queries: PostgresQueries): Promise<number> {
+  await queries.rows('SELECT pg_advisory_xact_lock($1::int, hashtext($2))', [OWNER_LOCK, ownerId ?? owner]);
+  const [row] = await queries.rows<{ count: number }>(
+    `SELECT count(*) AS count FROM hubgate.token
+      WHERE owner_id IS NOT DISTINCT FROM $2::text AND (owner = $1 OR $2 LIKE '%/%')`,
+    [owner, ownerId],
+  );
+  return row?.count ?? 0;
+}
+
+async function putToken(token: StoredToken, queries: PostgresQueries): Promise<void> {
+  const { id, owner, ownerId, hash, createdAt, expiresAt, pull, push = null, from } = token;
+  await queries.change(
+    `INSERT INTO hubgate.token (id, owner, owner_id, hash, created_at, expires_at, pull, push, networks, last_used_at,
+      last_used_from, warned_at, label) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)`,
+    [
+      ...[id, owner, ownerId, hash, createdAt, expiresAt, pull, push, from],
+      ...[token.lastUsedAt, token.lastUsedFrom, token.warnedAt, token.label],
+    ],
+  );
 }
 
 function tokenIn({ push, ...token }: TokenRow): StoredToken {

@@ -98,12 +98,15 @@ class SqliteState implements AuthState {
     return row && tokenIn(row);
   }
 
-  async putToken(token: StoredToken): Promise<void> {
-    const { id, owner, hash, createdAt, expiresAt, pull, from, lastUsedAt, lastUsedFrom } = token;
-    this.#change(
-      'INSERT INTO token VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)',
+  async putToken(token: StoredToken, most?: number): Promise<boolean> {
+    const { id, owner, ownerId, hash, createdAt, expiresAt, pull, from, lastUsedAt, lastUsedFrom } = token;
+    // One statement counts and writes, so nobody else writes in between.
+    return this.#change(
+      `INSERT INTO token SELECT ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?
+        WHERE ? IS NULL OR ? > (SELECT count(*) FROM token WHERE owner_id IS ? AND (owner = ? OR ? LIKE '%/%'))`,
       ...[id, owner, hash, createdAt, expiresAt, textOf(pull), textOf(from), lastUsedAt, lastUsedFrom],
-      ...[token.ownerId, token.warnedAt, textOf(token.push ?? null), token.label],
+      ...[ownerId, token.warnedAt, textOf(token.push ?? null), token.label],
+      ...[most ?? null, most ?? null, ownerId, owner, ownerId],
     );
   }
 

@@ -294,6 +294,28 @@ export function testAuthState(name: string, open: () => Promise<OpenedAuthState>
     }
   });
 
+  check('an owner has at most so many tokens, however many are put at once', async (state, opened) => {
+    await using again = await opened.openAgain();
+    const of = (id: string, owner: string, ownerId: string | null) => ({ ...token(id), owner, ownerId });
+    // A person may have had other names, and no other entry with the same name counts.
+    for (const other of [of('o1', 'ana', null), of('o2', 'ana', 'u1'), of('o3', 'bo', 'u2')])
+      assert.equal(await state.putToken(other), true);
+    for (const [ownerId, names] of [
+      ['corp/id-1', ['ana', 'anna']],
+      ['u2', ['ana', 'ana']],
+      [null, ['cy', 'cy']],
+    ] as const) {
+      const puts = Array.from({ length: 20 }, (_, index) => {
+        const [one, name = ''] = index % 2 === 0 ? [state, names[0]] : [again, names[1]];
+        return one.putToken(of(`${ownerId}-${index}`, name, ownerId), 3);
+      });
+      const done = (await Promise.all(puts)).filter(Boolean);
+      assert.deepEqual([ownerId, done.length], [ownerId, 3]);
+    }
+    assert.equal((await state.tokens()).length, 12);
+    assert.equal(await state.putToken(of('another', 'cy', null), 4), true);
+  });
+
   check('of two who put the same id at once, one has it', async (state, opened) => {
     await using again = await opened.openAgain();
     for (let turn = 0; turn < 10; turn++) {

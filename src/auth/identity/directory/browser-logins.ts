@@ -15,6 +15,7 @@ import { createVerifyLogoutToken, type LogoutSubject, type VerifyLogoutToken } f
 import type { OidcDirectory } from './oidc.ts';
 import type { DirectoryLoginsOptions, OpenedDirectory, WatchedQuestion } from './opened-directory.ts';
 import { REFRESH_PURPOSE, type TextSeal } from './sealed-text.ts';
+import type { UsedLogouts } from './used-logouts.ts';
 
 export type FinishedLogin =
   | { readonly kind: 'done'; readonly person: StoredPerson; readonly returnTo: string }
@@ -56,6 +57,7 @@ export interface BrowserLoginsOptions extends DirectoryLoginsOptions {
   readonly opened: readonly OpenedDirectory[];
   readonly seal: TextSeal;
   readonly claims: ConfirmationClaims;
+  readonly logouts: UsedLogouts;
   readonly watched: WatchedQuestion;
 }
 
@@ -77,13 +79,14 @@ const EXPIRED: FinishedLogin = {
 };
 
 export function createBrowserLogins(options: BrowserLoginsOptions): BrowserLogins {
-  const { opened, seal, state: stored, users, url, egress, watched, clock, log } = options;
+  const { opened, seal, state: stored, users, url, egress, logouts, watched, clock, log } = options;
   const entries = new Map(
     opened.flatMap((one): [string, OidcEntry][] => {
       if (!('oidc' in one)) return [];
       const { login, oidc } = one;
       const keys = followIssuer({ issuer: login.issuer, clock, log, deadline: OIDC.deadline, egress });
-      return [[login.name, { login, oidc, verifyLogout: createVerifyLogoutToken(login, keys, clock) }]];
+      const verifyLogout = createVerifyLogoutToken({ login, keys, logouts, clock });
+      return [[login.name, { login, oidc, verifyLogout }]];
     }),
   );
   const finished = new ExpiringCache<{ readonly at: number }>(OIDC.maxFinished, clock);

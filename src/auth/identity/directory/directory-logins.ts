@@ -14,6 +14,7 @@ import { openOidcDirectory } from './oidc.ts';
 import type { DirectoryLoginsOptions, OpenedDirectory, WatchedQuestion } from './opened-directory.ts';
 import { type AnswerScim, createScim } from './scim.ts';
 import { openTextSeal } from './sealed-text.ts';
+import { localLogouts } from './used-logouts.ts';
 
 export interface DirectoryLogins extends AsyncDisposable {
   readonly passwords: DirectoryPasswords;
@@ -44,7 +45,7 @@ export async function openDirectoryLogins(options: DirectoryLoginsOptions): Prom
   for (const directory of opened)
     stack.use(runPeriodically(pauseOf(directory.login), () => confirm(directory), log));
   const passwords = createDirectoryPasswords(all);
-  const browsers = createBrowserLogins(all);
+  const browsers = createBrowserLogins({ ...all, logouts: shared?.logouts ?? localLogouts(clock) });
   const running = stack.move();
   return {
     passwords,

@@ -1,10 +1,10 @@
 import { errors, type JWTPayload, type JWTVerifyGetKey, jwtVerify } from 'jose';
 import type { OidcLogin } from '../../../config/login.ts';
 import type { Clock } from '../../../platform/clock.ts';
-import { ExpiringCache } from '../../../platform/expiring-cache.ts';
 import { isObject } from '../../../platform/object-properties.ts';
 import { OIDC } from '../../limits.ts';
 import type { AskedKeys, IssuerKeys } from '../federation/issuer-keys.ts';
+import { logoutId, type UsedLogouts } from './used-logouts.ts';
 
 /** A logout token names somebody, or one session of theirs. */
 export type LogoutSubject = { readonly sub?: string; readonly sid?: string };
@@ -18,12 +18,16 @@ export type VerifyLogoutToken = (token: string) => Promise<LogoutSubject | undef
 const EVENT = 'http://schemas.openid.net/event/backchannel-logout';
 const ALGORITHMS = ['RS256', 'RS384', 'RS512', 'PS256', 'PS384', 'PS512', 'ES256', 'ES384', 'EdDSA'];
 
-export function createVerifyLogoutToken(
-  { issuer, clientId }: OidcLogin,
-  keys: IssuerKeys,
-  clock: Clock,
-): VerifyLogoutToken {
-  const seen = new ExpiringCache<{ readonly jti: string }>(OIDC.maxLogouts, clock);
+export interface LogoutTokenOptions {
+  readonly login: OidcLogin;
+  readonly keys: IssuerKeys;
+  readonly logouts: UsedLogouts;
+  readonly clock: Clock;
+}
+
+export function createVerifyLogoutToken(options: LogoutTokenOptions): VerifyLogoutToken {
+  const { login, keys, logouts, clock } = options;
+  const { issuer, clientId } = login;
   const verified = async (
     token: string,
     asked: AskedKeys,
@@ -43,8 +47,7 @@ export function createVerifyLogoutToken(
     const payload = first === 'unknown key' ? await verified(token, await keys.renewed()) : first;
     if (payload === undefined || payload === 'unknown key' || !isLogout(payload)) return undefined;
     const { sub, sid, jti = '' } = payload;
-    if (seen.get(jti) !== undefined) return undefined;
-    seen.set(jti, { jti }, 2 * (OIDC.logoutAge + OIDC.clockTolerance) * 1000);
+    if (!(await logouts.use(logoutId(login.name, jti)))) return undefined;
     return {
       ...(sub !== undefined && { sub }),
       ...(typeof sid === 'string' && { sid }),
