@@ -129,6 +129,9 @@ suite('hosted repositories move into a cluster and back', { skip: await whyNoSer
     const subject = { mediaType: OCI_MANIFEST, digest: image.digest, size: 2 };
     const signature = await push(undefined, 'signature', { subject, artifactType: 'application/x' });
     await configure();
+    // An import that was killed has left its snapshot.
+    await mkdir(path.join(alone.home, 'hosted/import'));
+    await writeFile(path.join(alone.home, 'hosted/import/VERSION'), '1');
     const said = await run(0, 'cluster', 'import');
     assert.match(said, /hosted: 2 manifests, 3 blobs and 1 tags are new in the cluster, and 0 are left/);
     assert.equal(await digestOfTag('latest'), image.digest);
@@ -153,6 +156,22 @@ suite('hosted repositories move into a cluster and back', { skip: await whyNoSer
     assert.match(await run(0, 'cluster', 'import'), /hosted: 1 manifests, 1 blobs and 1 tags are new/);
     assert.equal(await digestOfTag('latest'), moved.digest);
     assert.equal((await objects()).length, 4);
+  });
+
+  test('what is pushed while an import runs is there after the next one', async () => {
+    await push('latest', 'before');
+    await configure();
+    const importing = alone.run('cluster', 'import');
+    let isRunning = true;
+    void importing.then(() => (isRunning = false));
+    let last = await push('latest', 'first');
+    for (let count = 0; isRunning; count++) last = await push('latest', `meanwhile ${count}`);
+    const { code, output } = await importing;
+    assert.equal(code, 0, output);
+    await run(0, 'cluster', 'import');
+    assert.equal(await digestOfTag('latest'), last.digest);
+    const history = JSON.parse(await run(0, 'hosted', 'tags', 'acme/app:latest', '--json'));
+    assert.deepEqual(await historyOf('latest'), history);
   });
 
   test('a tag of the cluster stays, a damaged blob stays away, and the verb says both and fails', async () => {
