@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
+import { mkdtemp, realpath, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { test } from 'node:test';
 import packageJson from '../../package.json' with { type: 'json' };
@@ -28,4 +30,23 @@ test('a Node that is too old says so, and what to do', () => {
   }
   const newer = "Object.defineProperty(process, 'versions', { value: { node: '25.0.0' } })";
   assert.equal(launch(['--version'], ['--import', `data:text/javascript,${newer}`]).status, 0);
+});
+
+test('npm start in a checkout runs on the Node that npm ci brought, and not on that of the machine', async (t) => {
+  const directory = await mkdtemp(path.join(tmpdir(), 'hubgate-node-'));
+  t.after(() => rm(directory, { recursive: true }));
+  const old = "#!/bin/sh\necho 'the Node of the machine' >&2\nexit 9\n";
+  await writeFile(path.join(directory, 'node'), old, { mode: 0o755 });
+  const npm = spawnSync('sh', ['-c', 'command -v npm'], { encoding: 'utf8' }).stdout.trim();
+  const { status, stdout, stderr } = spawnSync(
+    process.execPath,
+    [await realpath(npm), 'start', '--', '--help'],
+    {
+      cwd: path.join(import.meta.dirname, '../..'),
+      env: { HOME: directory, PATH: `${directory}:/usr/bin:/bin` },
+      encoding: 'utf8',
+    },
+  );
+  assert.deepEqual([status, stderr], [0, '']);
+  assert.match(stdout, /^Usage: hubgate start /m);
 });
