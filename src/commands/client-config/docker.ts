@@ -1,6 +1,14 @@
 import { caFile, trustStoreLines } from './certificate-files.ts';
 import { dockerAuth, explicitName } from './docker-auth.ts';
-import { type ClientKit, explicitAuditLine, type KitAccount, type KitRequest, type Notes } from './kit.ts';
+import {
+  accountCredential,
+  accountSubject,
+  type ClientKit,
+  explicitAuditLine,
+  type KitAccount,
+  type KitRequest,
+  type Notes,
+} from './kit.ts';
 
 /** Makes the kit for the docker CLI: a login for names that begin with the mirror's name. */
 export function dockerKit({ mirror, name }: KitRequest, account: KitAccount): ClientKit {
@@ -10,7 +18,7 @@ export function dockerKit({ mirror, name }: KitRequest, account: KitAccount): Cl
     check: [
       ...(account === 'person' ? [`docker login ${mirror.host} -u ${name}   prints Login Succeeded`] : []),
       `docker pull ${explicitName(mirror)}   or ${mirror.host}/library/alpine, ${mirror.host}/alpine`,
-      explicitAuditLine(subjectOf(name, account)),
+      explicitAuditLine(accountSubject(name, account)),
     ],
     notReached: [
       'docker pull alpine, without the mirror’s name: docker never sends this login to a mirror. For that, give the machine a',
@@ -19,7 +27,7 @@ export function dockerKit({ mirror, name }: KitRequest, account: KitAccount): Cl
     fallback: ['The pull fails. Nothing else is asked for a name that begins with the mirror’s.'],
   };
   const files = [...loginFiles({ mirror, name }, account), ...caFile(mirror, certsOf(mirror))];
-  return { credential: credentialOf(account), subject: subjectOf(name, account), files, notes };
+  return { credential: accountCredential(account), subject: accountSubject(name, account), files, notes };
 }
 
 /**
@@ -29,8 +37,8 @@ export function dockerKit({ mirror, name }: KitRequest, account: KitAccount): Cl
 export function craneKit({ mirror, name }: KitRequest, account: KitAccount): ClientKit {
   const ca = `${certsOf(mirror)}/ca.crt`;
   return {
-    credential: credentialOf(account),
-    subject: subjectOf(name, account),
+    credential: accountCredential(account),
+    subject: accountSubject(name, account),
     files: [...loginFiles({ mirror, name }, account), ...caFile(mirror, certsOf(mirror))],
     notes: {
       merge: mergeLines(account),
@@ -43,7 +51,7 @@ export function craneKit({ mirror, name }: KitRequest, account: KitAccount): Cli
           ? [`crane auth login ${mirror.host} -u ${name} --password-stdin   prints logged in`]
           : []),
         `crane digest ${explicitName(mirror)}   prints sha256:…`,
-        explicitAuditLine(subjectOf(name, account)),
+        explicitAuditLine(accountSubject(name, account)),
       ],
       notReached: ['Names without the mirror’s: crane knows no mirrors, and asks the registry itself.'],
       fallback: ['The pull fails. Nothing else is asked for a name that begins with the mirror’s.'],
@@ -53,14 +61,6 @@ export function craneKit({ mirror, name }: KitRequest, account: KitAccount): Cli
 
 function certsOf({ host }: KitRequest['mirror']): string {
   return `/etc/docker/certs.d/${host}`;
-}
-
-function credentialOf(account: KitAccount): ClientKit['credential'] {
-  return account === 'service' ? 'token' : 'none';
-}
-
-function subjectOf(name: string, account: KitAccount): string {
-  return `${account === 'service' ? 'service' : 'user'}:${name}`;
 }
 
 function loginFiles(

@@ -106,3 +106,13 @@ export function auditLine(subject: string): string {
 export function explicitAuditLine(subject: string): string {
   return `on the mirror: hubgate audit --since 5m --subject ${subject}   shows the pull`;
 }
+
+/** Returns the subject of an account, as the policy and the audit log name it. */
+export function accountSubject(name: string, account: KitAccount): string {
+  return `${account === 'service' ? 'service' : 'user'}:${name}`;
+}
+
+/** Returns the credential in the kit of an account. A person types a password of their own. */
+export function accountCredential(account: KitAccount): CredentialKind {
+  return account === 'service' ? 'token' : 'none';
+}

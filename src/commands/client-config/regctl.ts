@@ -1,5 +1,7 @@
 import { caFile } from './certificate-files.ts';
 import {
+  accountCredential,
+  accountSubject,
   auditLine,
   type ClientKit,
   HUB_HOSTS,
@@ -19,11 +21,11 @@ export function regctlKit({ mirror, name, strict }: KitRequest, account: KitAcco
   if (!mirror.upstreams.includes('docker.io'))
     return { refusal: 'this kit is for a mirror of docker.io, which is not among the upstreams here' };
   const { host } = mirror;
-  const subject = `${account === 'service' ? 'service' : 'user'}:${name}`;
+  const subject = accountSubject(name, account);
   const withToken = (token: string) => `${token}\n`;
   const isService = account === 'service';
   return {
-    credential: isService ? 'token' : 'none',
+    credential: accountCredential(account),
     subject,
     files: [
       ...(isService ? [{ path: TOKEN_FILE, mode: 0o600, content: { withToken } } as const] : []),
