@@ -1,4 +1,5 @@
 import { formatSubject, readSubject } from '../access/subject.ts';
+import { tokenOfCredential } from '../auth/identity/service-token.ts';
 import type { Environment } from '../config/environment.ts';
 import { pathsIn } from '../config/home.ts';
 import { hostedNames } from '../config/hosted.ts';
@@ -294,7 +295,7 @@ function formatSummary({
   quotas,
 }: Summary): string {
   const { time, action, subject, decision, address, rule, from, reason } = first;
-  const { login, token, label, restriction } = first;
+  const { login, token = refusedToken(first), label, restriction } = first;
   const details = [
     rule && `rule ${rule}`,
     ...tagChangeOf(first),
@@ -314,6 +315,11 @@ function formatSummary({
   ].filter(Boolean);
   const cells = [time, decision, String(status), subject, address, action, imageOf(first)];
   return formatRow([...cells, details.join('  ')], WIDTHS);
+}
+
+/** Returns the id of a token because of whose limits the request was refused. */
+function refusedToken({ decision, reason, credential = '' }: StoredAuditLine): string | undefined {
+  return decision === 'deny' && reason !== undefined ? tokenOfCredential(credential) : undefined;
 }
 
 /** True for the PUT of a manifest. Clients put the manifest with the tag last, so that one names the push. */

@@ -4,6 +4,7 @@ import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, test } from 'node:test';
 import { gzipSync } from 'node:zlib';
+import { tokenCredential } from '../../src/auth/identity/service-token.ts';
 import { showAudit } from '../../src/commands/audit.ts';
 import { run, withoutPadding } from './support/terminal.ts';
 
@@ -155,6 +156,24 @@ test('what people do on the account page is printed', async () => {
     `${AT}  allow  200  user:ana  10.1.1.1  login  -  login corp  1 ms`,
     `${AT}  allow  200  user:ana  10.1.1.1  create-token  -  login corp  token abc  "laptop"  only pull library/*  1 ms`,
     `${AT}  allow  200  user:ana  10.1.1.1  logout  -  login corp  logged out by the provider  1 ms`,
+  ]);
+});
+
+test('a pull that the limits of a token refused names the token, as hubgate token list does', async () => {
+  const refused = {
+    ...common,
+    subject: 'service:ci',
+    decision: 'deny',
+    status: 403,
+    reason: 'it is limited',
+  };
+  const lines = [tokenCredential('MMCcOcc0gF'), 'pw_1c'].map((credential) => ({ ...refused, credential }));
+  const text = lines.map((line) => `${JSON.stringify(line)}\n`).join('');
+  await writeFile(path.join(home, 'state/audit.log'), text);
+  const { stdout } = await audit();
+  assert.deepEqual(withoutPadding(stdout).split('\n').slice(1, 3), [
+    `${AT}  deny  403  service:ci  10.1.1.1  pull  -  token MMCcOcc0gF  it is limited  1 ms`,
+    `${AT}  deny  403  service:ci  10.1.1.1  pull  -  it is limited  1 ms`,
   ]);
 });
 

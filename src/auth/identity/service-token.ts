@@ -54,6 +54,11 @@ export function tokenCredential(id: string): string {
   return `st_${id}`;
 }
 
+/** Returns the id of the service token, or undefined if the credential is none. */
+export function tokenOfCredential(credential: string): string | undefined {
+  return credential.startsWith('st_') ? credential.slice(3) : undefined;
+}
+
 /** Returns the credential id of a login that a refresh token renews. */
 export function loginCredential(id: string): string {
   return `rl_${id}`;
