@@ -22,13 +22,13 @@ export const DELAY_LIMITS: DelayLimits = {
 /** The rules by which the nodes of a cluster report guesses to one another. */
 export const SHARED_DELAYS = {
   /**
-   * The milliseconds for which attempts are gathered before they are told. A flood then costs few messages.
+   * The milliseconds for which attempts are gathered before they are sent. A flood then costs few messages.
    */
   gatheredFor: 100,
   /** The most attempts in one message. PostgreSQL takes 8,000 bytes, and an attempt has 46. */
   perMessage: 150,
-  /** The most attempts that wait to be told. Further ones count on this node only. */
-  maxUntold: 3_000,
+  /** The most attempts that wait to be sent. Further ones count on this node only. */
+  maxUnsent: 3_000,
 };
 
 /**
@@ -280,12 +280,12 @@ export const OIDC = {
 
 /** The bounds on what an identity provider sends by SCIM. */
 export const SCIM = {
-  /** The least characters of its token, which nothing slows down a guess at. */
+  /** The least characters of its token. They must be many, because no delay slows down guesses. */
   shortestToken: 32,
   /** The most people of one answer. */
   page: 100,
   longestName: 256,
-  /** Somebody else may change a person at the same time. */
+  /** The attempts to change a person whom somebody else changes at the same time. */
   attempts: 3,
 };
 

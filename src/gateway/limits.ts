@@ -87,7 +87,7 @@ export const GATEWAY_LIMITS: GatewayLimits = {
     // A client that sends nothing for so long has gone, or holds the connection on purpose. Some clients
     // compress a layer while they send it.
     bodyIdle: 60_000,
-    // One KiB a second is less than any line that anybody pushes by.
+    // Every line by which anybody pushes is faster than one KiB a second.
     bodyFloor: { bytes: 60 * 1024, within: 60_000 },
     // A form of at most 64 KiB fits into a few packets.
     smallBody: 30_000,
@@ -189,8 +189,8 @@ export const LISTENER_PROBE = {
   /** The milliseconds for one connection, because somebody waits for the answer of `/readyz`. */
   deadline: 3_000,
   /**
-   * The kernel chooses a gateway for each connection. Of `n` gateways, `n × (ln n + this)` tries miss a given
-   * one in one of 1,000 cases.
+   * The kernel chooses a gateway for each connection. With `n` gateways, `n × (ln n + this)` tries miss one
+   * of them in one of 1,000 cases.
    */
   tries: 7,
 };

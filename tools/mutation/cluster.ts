@@ -182,7 +182,7 @@ export const clusterMutants: readonly Mutant[] = [
   {
     defence: 'a node counts its own wrong passwords once',
     file: 'src/auth/identity/share-delays.ts',
-    find: 'if (teller === node) return;',
+    find: 'if (sender === node) return;',
     replace: '',
     tests: ['test/cluster/login-delays.cluster.ts'],
   },

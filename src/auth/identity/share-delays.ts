@@ -13,47 +13,47 @@ export interface ShareDelaysOptions {
 }
 
 /**
- * Counts the guesses that other nodes of the cluster see, and tells them those that this node sees. So a
- * guesser who asks each node in turn is delayed as if there were one. Nothing is stored: what is told while
+ * Counts the guesses that other nodes of the cluster see, and sends them those that this node sees. So a
+ * guesser who asks each node in turn is delayed as if there were one. Nothing is stored: what is sent while
  * the database is away is lost, and each node goes on to count its own.
  */
 export function shareDelays({ delays, database, notifications, node }: ShareDelaysOptions): AsyncDisposable {
   const stopping = new AbortController();
   const { signal } = stopping;
-  const untold: string[] = [];
-  let telling: Promise<void> | undefined;
-  const tell = async () => {
+  const unsent: string[] = [];
+  let sending: Promise<void> | undefined;
+  const send = async () => {
     await delay(SHARED_DELAYS.gatheredFor, undefined, { signal });
-    while (untold.length > 0) {
-      const part = untold.splice(0, SHARED_DELAYS.perMessage);
+    while (unsent.length > 0) {
+      const part = unsent.splice(0, SHARED_DELAYS.perMessage);
       await database.change('SELECT pg_notify($1, $2)', [CHANNELS.logins, [node, ...part].join(' ')]);
     }
   };
-  const beginToTell = () => {
-    telling ??= tell()
+  const beginToSend = () => {
+    sending ??= send()
       // Without the database the other nodes learn nothing, and the delays of this node hold.
       .catch(() => {
-        untold.length = 0;
+        unsent.length = 0;
       })
       .finally(() => {
-        telling = undefined;
-        if (untold.length > 0) beginToTell();
+        sending = undefined;
+        if (unsent.length > 0) beginToSend();
       });
   };
   delays.onJudged((attempt) => {
-    if (signal.aborted || untold.length >= SHARED_DELAYS.maxUntold) return;
-    untold.push(format(attempt));
-    beginToTell();
+    if (signal.aborted || unsent.length >= SHARED_DELAYS.maxUnsent) return;
+    unsent.push(format(attempt));
+    beginToSend();
   });
   notifications.on('logins', (message) => {
-    const [teller, ...attempts] = message.split(' ');
-    if (teller === node) return;
+    const [sender, ...attempts] = message.split(' ');
+    if (sender === node) return;
     for (const attempt of attempts) delays.countElsewhere(parse(attempt));
   });
   return {
     [Symbol.asyncDispose]: async () => {
       stopping.abort();
-      await telling;
+      await sending;
     },
   };
 }

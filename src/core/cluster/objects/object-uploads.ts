@@ -35,7 +35,7 @@ export class ObjectUploads implements AsyncDisposable {
   readonly #failed = new Map<Digest, { readonly until: number; readonly pause: number }>();
   readonly #stopping = new AbortController();
   readonly #retrying: AsyncDisposable;
-  #told = -1;
+  #reported = -1;
 
   constructor(options: ObjectUploadsOptions) {
     this.#options = options;
@@ -54,10 +54,10 @@ export class ObjectUploads implements AsyncDisposable {
     this.#startAll();
     const { objects, pending, node } = this.#options;
     const { size } = pending.digests;
-    if (size === this.#told) return;
+    if (size === this.#reported) return;
     try {
       await objects.putPending(node, size);
-      this.#told = size;
+      this.#reported = size;
     } catch (error) {
       if (!(error instanceof DatabaseUnavailable)) throw error;
     }

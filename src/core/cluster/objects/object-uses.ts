@@ -8,37 +8,37 @@ import type { Digest } from '../../../registry/digest.ts';
 
 export interface ObjectUsesOptions {
   readonly objects: StoredObjects;
-  /** The milliseconds between two messages, and those for which the same use is not told again. */
+  /** The milliseconds between two messages, and those for which the same use is not reported again. */
   readonly every: number;
   readonly repeatAfter: number;
   readonly log: Logger;
 }
 
 const BATCH = 1_000;
-const MAX_TOLD = 100_000;
+const MAX_REPORTED = 100_000;
 
 export class ObjectUses implements AsyncDisposable {
   readonly #options: ObjectUsesOptions;
-  readonly #told: LRUCache<Digest, true>;
-  readonly #telling: AsyncDisposable;
+  readonly #reported: LRUCache<Digest, true>;
+  readonly #reporting: AsyncDisposable;
   #used = new Set<Digest>();
 
   constructor(options: ObjectUsesOptions) {
     this.#options = options;
-    this.#told = new LRUCache({ max: MAX_TOLD, ttl: Math.max(1, options.repeatAfter) });
-    this.#telling = runPeriodically(options.every, async () => void (await this.#tell()), options.log);
+    this.#reported = new LRUCache({ max: MAX_REPORTED, ttl: Math.max(1, options.repeatAfter) });
+    this.#reporting = runPeriodically(options.every, async () => void (await this.#report()), options.log);
   }
 
   add(digest: Digest): void {
-    if (!this.#told.has(digest)) this.#used.add(digest);
+    if (!this.#reported.has(digest)) this.#used.add(digest);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.#telling[Symbol.asyncDispose]();
-    await this.#tell();
+    await this.#reporting[Symbol.asyncDispose]();
+    await this.#report();
   }
 
-  async #tell(): Promise<void> {
+  async #report(): Promise<void> {
     const used = [...this.#used];
     try {
       for (let at = 0; at < used.length; at += BATCH) {
@@ -46,7 +46,7 @@ export class ObjectUses implements AsyncDisposable {
         await this.#options.objects.use(batch);
         for (const digest of batch) {
           this.#used.delete(digest);
-          this.#told.set(digest, true);
+          this.#reported.set(digest, true);
         }
       }
     } catch (error) {
