@@ -79,10 +79,10 @@ async function putPeople(
   const seal = await openTextSeal(loginKey);
   using database = new DatabaseSync(authState);
   database.exec('BEGIN IMMEDIATE');
-  const put = database.prepare('INSERT INTO person VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)');
+  const put = database.prepare('INSERT INTO person VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)');
   for (const [index, name] of names.entries()) {
     const refresh = seal.seal(REFRESH_PURPOSE, refreshTokens[index] ?? '');
-    put.run(name, 'corp', name, '["payments"]', Date.now(), null, refresh, null, null);
+    put.run(name, 'corp', name, '["payments"]', Date.now(), null, refresh, null, null, null);
   }
   database.exec('COMMIT');
 }

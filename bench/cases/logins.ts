@@ -83,7 +83,14 @@ async function startServer(bench: Bench, hasDirectory: boolean): Promise<Hubgate
       for (let index = 0; index < PEOPLE; index++)
         await state.putPerson({
           ...{ name: `p${index}`, login: 'corp', stableId: `id-${index}`, groups: ['payments'] },
-          ...{ confirmedAt: Date.now(), refusedAt: null, refresh: null, sid: null, linkedAt: null },
+          ...{
+            confirmedAt: Date.now(),
+            refusedAt: null,
+            refresh: null,
+            sid: null,
+            linkedAt: null,
+            namedAt: null,
+          },
         });
     },
   });

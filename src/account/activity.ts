@@ -10,6 +10,8 @@ export interface ActivityRequest {
   readonly subject: string;
   /** Only the requests that were refused. */
   readonly isRefusedOnly: boolean;
+  /** The time since which the lines are wanted, in milliseconds; null: since ever. */
+  readonly since: number | null;
 }
 
 export interface Activity {
@@ -60,23 +62,27 @@ async function readPart(handle: FileHandle, from: number, end: number): Promise<
   return buffer.subarray(0, bytesRead);
 }
 
-function linesIn(chunk: Buffer, { subject, isRefusedOnly }: ActivityRequest): StoredAuditLine[] {
-  const wanted = Buffer.from(JSON.stringify(subject));
+function linesIn(chunk: Buffer, { subject, ...wanted }: ActivityRequest): StoredAuditLine[] {
+  const text = Buffer.from(JSON.stringify(subject));
   const lines: StoredAuditLine[] = [];
-  for (let at = chunk.indexOf(wanted); at >= 0; ) {
+  for (let at = chunk.indexOf(text); at >= 0; ) {
     const begin = chunk.lastIndexOf(NEWLINE, at) + 1;
     const newline = chunk.indexOf(NEWLINE, at);
     const end = newline < 0 ? chunk.length : newline;
     const line = parseAuditLine(chunk.toString('utf8', begin, end));
     // The name may also stand in another field of somebody else's line.
-    if (line !== undefined && !isAuditCount(line) && line.subject === subject && isShown(line, isRefusedOnly))
+    if (line !== undefined && !isAuditCount(line) && line.subject === subject && isShown(line, wanted))
       lines.push(line);
-    at = chunk.indexOf(wanted, end);
+    at = chunk.indexOf(text, end);
   }
   return lines;
 }
 
 /** Requests for tokens say nothing that the pulls after them do not say. */
-function isShown({ action, decision }: StoredAuditLine, isRefusedOnly: boolean): boolean {
+function isShown(
+  { action, decision, time }: StoredAuditLine,
+  { isRefusedOnly, since }: Pick<ActivityRequest, 'isRefusedOnly' | 'since'>,
+): boolean {
+  if (since !== null && Date.parse(time) < since) return false;
   return isRefusedOnly ? decision === 'deny' : action !== 'token' || decision === 'deny';
 }

@@ -238,16 +238,19 @@ async function setOwnPassword(
   return redirectTo('/account/', [cookie]);
 }
 
+/** Somebody who had the name before made the requests of that time. */
 async function showActivity(
-  { request, user }: Visit,
+  { request, user, shown }: Visit,
   { mirror, readActivity }: AccountDependencies,
 ): Promise<AccountAnswer> {
   const isRefusedOnly = request.query.get('only') === 'refused';
   const subject = `user:${user.user}`;
-  const activity = await readActivity({ subject, isRefusedOnly }).catch((error: unknown) => {
-    if (error instanceof QueueFullError) return undefined;
-    throw error;
-  });
+  const activity = await readActivity({ subject, isRefusedOnly, since: shown.namedAt }).catch(
+    (error: unknown) => {
+      if (error instanceof QueueFullError) return undefined;
+      throw error;
+    },
+  );
   return pageAnswer(activityPage({ host: mirror.host, user, activity, isRefusedOnly }));
 }
 

@@ -60,6 +60,9 @@ CREATE TABLE hubgate.device (
 /** The session at the identity provider to which a session of the account page belongs. */
 export const SESSION_SIDS = 'ALTER TABLE hubgate.session ADD COLUMN sid text;';
 
+/** The time since which a name is that of a person. */
+export const PERSON_NAMES = 'ALTER TABLE hubgate.person ADD COLUMN named_at bigint;';
+
 /** The logout tokens that have counted. */
 export const LOGOUT_TABLES = `
 CREATE TABLE hubgate.used_logout (id text COLLATE "C" PRIMARY KEY, until timestamptz NOT NULL);

@@ -8,6 +8,7 @@ import {
   AUTH_TABLES,
   DIRECTORY_TABLES,
   LOGOUT_TABLES,
+  PERSON_NAMES,
   PERSON_TABLES,
   SESSION_SIDS,
 } from './auth-tables.ts';
@@ -26,7 +27,7 @@ const MIGRATIONS: readonly string[] = [
   OBJECT_TABLES,
   [DIRECTORY_TABLES, HOSTED_CLUSTER_TABLES].join(''),
   [PURGE_TABLES, SESSION_SIDS].join(''),
-  LOGOUT_TABLES,
+  [LOGOUT_TABLES, PERSON_NAMES].join(''),
 ];
 
 /** The version of the schema that this release makes. It also runs on the next one. */

@@ -32,6 +32,7 @@ export async function listPeople(
         confirmedAt: formatTime(person.confirmedAt),
         refusedAt: formatTime(person.refusedAt),
         linkedAt: formatTime(person.linkedAt),
+        namedAt: formatTime(person.namedAt),
         canBeConfirmed: refresh !== null || isLdap(person.login, config),
       })),
     );

@@ -36,6 +36,8 @@ export const SHOWN_SESSION = z.object({
   user: z.string(),
   /** The name of the login that vouches for the user; null if the user is in the users file. */
   login: z.string().nullable(),
+  /** The time since which the name is that of the user; null if nobody knows it. */
+  namedAt: z.number().nullable(),
   expiresAt: z.number(),
   csrf: z.string(),
   canChangePassword: z.boolean(),

@@ -33,7 +33,7 @@ function line(subject: string, more: object = {}): string {
   return `${JSON.stringify({ ...fields, ...more })}\n`;
 }
 
-const ANA = { subject: 'user:ana', isRefusedOnly: false };
+const ANA = { subject: 'user:ana', isRefusedOnly: false, since: null };
 
 test('only the lines of the subject itself are returned, the newest first', async () => {
   await writeFile(
@@ -63,6 +63,16 @@ test('only the lines of the subject itself are returned, the newest first', asyn
   );
   const missing = await readActivity({ file: path.join(directory, 'none'), ...ANA });
   assert.deepEqual(missing, { lines: [], isComplete: true });
+});
+
+test('the lines of somebody who had the name before are not returned', async () => {
+  const own = path.join(directory, 'names.log');
+  const times = [8, 9, 10].map((hour) => `2026-11-30T${String(hour).padStart(2, '0')}:00:00.000Z`);
+  await writeFile(own, times.map((time, index) => line('user:ana', { time, tag: String(index) })).join(''));
+  const tags = async (since: number | null) =>
+    (await readActivity({ ...ANA, file: own, since })).lines.map(({ tag }) => tag);
+  assert.deepEqual(await tags(Date.parse(times[1] ?? '')), ['2', '1']);
+  assert.deepEqual(await tags(null), ['2', '1', '0']);
 });
 
 test('only the end of a large log is read, and no line is lost between its parts', async () => {

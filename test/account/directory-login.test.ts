@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import { after, test } from 'node:test';
+import { unlinkPerson } from '../../src/auth/admin/people.ts';
 import { askAuth } from '../support/ask-auth.ts';
 import { Browser } from '../support/browser.ts';
 import { DirectoryMirror, PAY } from '../support/directory-mirror.ts';
@@ -36,6 +37,26 @@ test('somebody logs in at the provider, gets to the wanted page, and makes a tok
   assert.equal((await browser.post('/account/logout', { csrf })).headers.location, '/account/login');
   assert.equal((await browser.get('/account/')).status, 303);
   assert.equal((await hubgate.ask(PAY, { user: 'ana', password })).status, 200);
+});
+
+test('the next owner of a name sees no requests of the former one', async () => {
+  const password = await mirror.tokenOf(await mirror.loggedIn('nan'));
+  assert.equal((await hubgate.ask(PAY, { user: 'nan', password })).status, 200);
+  const shown = async (browser: Browser) => (await browser.get('/account/activity')).text;
+  const former = await mirror.loggedIn('nan');
+  await waitFor(async () => (await shown(former)).includes('acme/pay'));
+  await unlinkPerson(hubgate.paths, 'nan');
+  hubgate.ahead += 1_000;
+  await provider.setPerson('sub-other-nan', { preferred_username: 'nan', groups: ['payments'] });
+  const next = new Browser(hubgate);
+  assert.equal((await mirror.logIn(next, 'sub-other-nan')).status, 200);
+  assert.equal((await former.get('/account/activity')).status, 303);
+  // Each login has a line of its own.
+  await waitFor(async () => (await shown(next)).includes('<td>login</td>'));
+  assert.doesNotMatch(await shown(next), /acme\/pay|laptop/);
+  const own = await mirror.tokenOf(next);
+  assert.equal((await hubgate.ask(PAY, { user: 'nan', password: own })).status, 200);
+  await waitFor(async () => (await shown(next)).includes('acme/pay'));
 });
 
 test('a login at the provider leads only to pages of the account', async () => {

@@ -65,7 +65,7 @@ async function known(name: string, more: Partial<StoredPerson> = {}) {
   await using state = hubgate.openState();
   const person: StoredPerson = {
     ...{ name, login: 'corp', stableId: `sub-${name}`, groups: ['payments'], confirmedAt: Date.now() },
-    ...{ refusedAt: null, refresh: 'sealed', sid: null, linkedAt: null, ...more },
+    ...{ refusedAt: null, refresh: 'sealed', sid: null, linkedAt: null, namedAt: null, ...more },
   };
   await state.putPerson(person);
   const { text: password } = await hubgate.giveToken(name, {

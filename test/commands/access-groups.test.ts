@@ -45,7 +45,7 @@ before(async () => {
   ] as const)
     await state.putPerson({
       ...{ name, login: 'corp', stableId: `id-${name}`, groups: [...groups], confirmedAt: 1, refusedAt },
-      ...{ refresh: null, sid: null, linkedAt: null },
+      ...{ refresh: null, sid: null, linkedAt: null, namedAt: null },
     } satisfies StoredPerson);
 });
 

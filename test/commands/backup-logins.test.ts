@@ -52,7 +52,13 @@ async function bindPerson(home: string, more: Partial<StoredPerson> & Pick<Store
   const seal = await openTextSeal(pathsIn(home).loginKey);
   const person: StoredPerson = {
     ...{ stableId: `id-${more.name}`, groups: ['payments'], confirmedAt: now, refusedAt: null },
-    ...{ refresh: seal.seal('refresh token', `of ${more.name}`), sid: null, linkedAt: null, ...more },
+    ...{
+      refresh: seal.seal('refresh token', `of ${more.name}`),
+      sid: null,
+      linkedAt: null,
+      namedAt: null,
+      ...more,
+    },
   };
   const { id, secret } = makeServiceToken();
   await using state = openAuthState(pathsIn(home).authState);

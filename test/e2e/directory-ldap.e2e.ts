@@ -225,9 +225,9 @@ test('ten thousand people are confirmed for at most 5 % of the time', async (t) 
   {
     using database = new DatabaseSync(hubgate.paths.authState);
     database.exec('BEGIN IMMEDIATE');
-    const put = database.prepare('INSERT INTO person VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)');
+    const put = database.prepare('INSERT INTO person VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)');
     for (const [name, stableId] of await slapd.stableIds('many-'))
-      put.run(name, 'corp', stableId, '[]', 1, null, null, null, null);
+      put.run(name, 'corp', stableId, '[]', 1, null, null, null, null, null);
     database.exec('COMMIT');
   }
   const [began, cpu] = [performance.now(), process.cpuUsage()];

@@ -26,7 +26,7 @@ function person(name: string, groups: readonly string[]): StoredPerson {
   const now = Date.now() + hubgate.ahead;
   return {
     ...{ name, login: 'corp', stableId: `id-${name}`, groups, confirmedAt: now, refusedAt: null },
-    ...{ refresh: null, sid: null, linkedAt: null },
+    ...{ refresh: null, sid: null, linkedAt: null, namedAt: null },
   };
 }
 

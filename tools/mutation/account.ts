@@ -149,6 +149,13 @@ export const accountMutants: readonly Mutant[] = [
     tests: ['test/auth/device-grant.test.ts'],
   },
   {
+    defence: 'the next owner of a name sees no requests of the former one',
+    file: 'src/account/routes.ts',
+    find: 'since: shown.namedAt',
+    replace: 'since: null',
+    tests: ['test/account/directory-login.test.ts'],
+  },
+  {
     defence: 'only the hash of a device code is kept',
     file: 'src/auth/identity/device-grant.ts',
     find: "return createHash('sha256').update(deviceCode).digest('hex');",

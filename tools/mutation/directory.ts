@@ -157,8 +157,8 @@ export const directoryMutants: readonly Mutant[] = [
   {
     defence: 'a link holds for the name that an operator linked, and for no later one',
     file: 'src/auth/identity/directory/bind-person.ts',
-    find: 'before?.name === name ? before.linkedAt : null',
-    replace: 'before?.linkedAt ?? null',
+    find: 'if (before?.name !== name) return',
+    replace: 'if (before === undefined) return',
     tests: ['test/auth/directory/people.test.ts'],
   },
   {

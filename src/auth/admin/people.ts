@@ -57,7 +57,7 @@ export async function linkPerson(place: StatePlace, link: PersonLink): Promise<s
   if (before !== undefined) await unlink(state, before);
   await state.putPerson({
     ...{ name, login, stableId, groups: [], confirmedAt: 0, refusedAt: null },
-    ...{ refresh: null, sid: null, linkedAt },
+    ...{ refresh: null, sid: null, linkedAt, namedAt: linkedAt },
   });
   return undefined;
 }

@@ -21,7 +21,7 @@ import type { ChangeOwnPassword } from '../admin/own-password.ts';
 import { createPersonalToken, personalTokens, revokePersonalToken } from '../admin/personal-tokens.ts';
 import type { TermBounds } from '../admin/token-terms.ts';
 import type { TokenOwner } from '../admin/tokens.ts';
-import { ownerIdOf } from '../identity/directory/counted-people.ts';
+import { ownerIdOf, personCredential } from '../identity/directory/counted-people.ts';
 import type { ProvePassword } from '../identity/prove-password.ts';
 import {
   type ActiveSession,
@@ -87,12 +87,23 @@ function refusalOf(unproved: Unproved): string {
 
 export async function showSession(context: Context, dependencies: AccountRouteDependencies): Promise<void> {
   const { session } = await readJson(context, SESSION_REQUEST);
-  const { sessions, tokens, users } = dependencies;
+  const { sessions, state, tokens, users } = dependencies;
   const active = await sessions.find(session);
   if (active === undefined) return refuseAccount(context, { error: 'NO_SESSION' });
-  const { user, login, expiresAt } = active;
+  const { user, login, credential, expiresAt } = active;
+  const person = login === null ? undefined : await state.person(user);
+  // Somebody else may have got the name a moment ago.
+  if (login !== null && (person === undefined || personCredential(person) !== credential))
+    return refuseAccount(context, { error: 'NO_SESSION' });
   answerJson(context, {
-    ...{ user, login, expiresAt, csrf: csrfTokenOf(session), longestToken: tokens.longest },
+    ...{
+      user,
+      login,
+      namedAt: person?.namedAt ?? person?.linkedAt ?? null,
+      expiresAt,
+      csrf: csrfTokenOf(session),
+      longestToken: tokens.longest,
+    },
     canChangePassword: login === null && users.current.get(user)?.passwordHash !== undefined,
   } satisfies ShownSession);
 }

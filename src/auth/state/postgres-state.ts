@@ -16,7 +16,8 @@ const CERTIFICATE = `fingerprint, tbs_hash AS "tbsHash", name, serial, issued_at
   expires_at AS "expiresAt", revoked_at AS "revokedAt"`;
 
 const PERSON = `name, login, stable_id AS "stableId", group_names AS "groups", confirmed_at AS "confirmedAt",
-  refused_at AS "refusedAt", refresh, sid, linked_at AS "linkedAt"`;
+  refused_at AS "refusedAt", refresh, sid, linked_at AS "linkedAt",
+  named_at AS "namedAt"`;
 
 /** Any number, the same in every release: the tokens of one owner are counted one after the other. */
 const OWNER_LOCK = 7_143_922;
@@ -229,8 +230,8 @@ class PostgresState implements AuthState {
 
   async putPerson(person: StoredPerson): Promise<void> {
     await this.#change(
-      `INSERT INTO hubgate.person (name, stable_id, group_names, confirmed_at, refused_at, refresh, sid, linked_at, login)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)`,
+      `INSERT INTO hubgate.person (name, stable_id, group_names, confirmed_at, refused_at, refresh, sid, linked_at, named_at,
+        login) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)`,
       valuesOf(person),
     );
   }
@@ -238,9 +239,9 @@ class PostgresState implements AuthState {
   updatePerson(before: string, person: StoredPerson, refusedBefore?: number | null): Promise<boolean> {
     return this.#change(
       `UPDATE hubgate.person SET name = $1, stable_id = $2, group_names = $3, confirmed_at = $4, refused_at = $5,
-        refresh = $6, sid = $7, linked_at = $8
-        WHERE login = $9 AND name = $10 AND coalesce(stable_id, $2) IS NOT DISTINCT FROM $2
-        AND ($11::boolean OR refused_at IS NOT DISTINCT FROM $12::bigint)`,
+        refresh = $6, sid = $7, linked_at = $8, named_at = $9
+        WHERE login = $10 AND name = $11 AND coalesce(stable_id, $2) IS NOT DISTINCT FROM $2
+        AND ($12::boolean OR refused_at IS NOT DISTINCT FROM $13::bigint)`,
       [...valuesOf(person), before, refusedBefore === undefined, refusedBefore ?? null],
     );
   }
@@ -303,8 +304,8 @@ class PostgresState implements AuthState {
 }
 
 function valuesOf(person: StoredPerson): readonly PostgresValue[] {
-  const { name, login, stableId, groups, confirmedAt, refusedAt, refresh, sid, linkedAt } = person;
-  return [name, stableId, groups, confirmedAt, refusedAt, refresh, sid, linkedAt, login];
+  const { name, login, stableId, groups, confirmedAt, refusedAt, refresh, sid, linkedAt, namedAt } = person;
+  return [name, stableId, groups, confirmedAt, refusedAt, refresh, sid, linkedAt, namedAt, login];
 }
 
 /**

@@ -252,20 +252,21 @@ class SqliteState implements AuthState {
   }
 
   async putPerson(person: StoredPerson): Promise<void> {
-    const { name, login, stableId, groups, confirmedAt, refusedAt, refresh, sid, linkedAt } = person;
+    const { name, login, stableId, groups, confirmedAt, refusedAt, refresh, sid, linkedAt, namedAt } = person;
     this.#change(
-      'INSERT INTO person VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)',
+      'INSERT INTO person VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)',
       ...[name, login, stableId, JSON.stringify(groups), confirmedAt, refusedAt, refresh, sid, linkedAt],
+      namedAt,
     );
   }
 
   async updatePerson(before: string, person: StoredPerson, refusedBefore?: number | null): Promise<boolean> {
-    const { name, login, stableId, groups, confirmedAt, refusedAt, refresh, sid, linkedAt } = person;
+    const { name, login, stableId, groups, confirmedAt, refusedAt, refresh, sid, linkedAt, namedAt } = person;
     return this.#change(
       `UPDATE person SET name = ?, stable_id = ?, group_names = ?, confirmed_at = ?, refused_at = ?, refresh = ?,
-        sid = ?, linked_at = ? WHERE name = ? AND login = ? AND ifnull(stable_id, ?) IS ?
+        sid = ?, linked_at = ?, named_at = ? WHERE name = ? AND login = ? AND ifnull(stable_id, ?) IS ?
         AND (? = 0 OR refused_at IS ?)`,
-      ...[name, stableId, JSON.stringify(groups), confirmedAt, refusedAt, refresh, sid, linkedAt],
+      ...[name, stableId, JSON.stringify(groups), confirmedAt, refusedAt, refresh, sid, linkedAt, namedAt],
       ...[before, login, stableId, stableId, refusedBefore === undefined ? 0 : 1, refusedBefore ?? null],
     );
   }

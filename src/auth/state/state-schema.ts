@@ -3,9 +3,9 @@ import { z } from 'zod';
 import { prepareQuery } from '../../platform/sqlite-query.ts';
 import type { StoredLogin, StoredSession, StoredToken } from './auth-state.ts';
 import { DEVICE_TABLE, type DeviceRow } from './stored-device.ts';
-import { PERSON_TABLE, type PersonRow } from './stored-person.ts';
+import { PERSON_NAMED, PERSON_TABLE, type PersonRow } from './stored-person.ts';
 
-export const STATE_VERSION = 7;
+export const STATE_VERSION = 8;
 
 const SESSION_TABLE = `
   CREATE TABLE session (
@@ -31,6 +31,7 @@ export const STATE_SCHEMA = `
     issued_at INTEGER NOT NULL, expires_at INTEGER NOT NULL, revoked_at INTEGER
   ) STRICT, WITHOUT ROWID;
   ${PERSON_TABLE}
+  ${PERSON_NAMED}
   ${SESSION_TABLE}
   ${SESSION_SID}
   ${DEVICE_TABLE}
@@ -45,6 +46,7 @@ export const STATE_ADDITIONS: Readonly<Record<number, string>> = {
   4: `ALTER TABLE token ADD COLUMN label TEXT; ${SESSION_TABLE}`,
   5: DEVICE_TABLE,
   6: SESSION_SID,
+  7: PERSON_NAMED,
 };
 
 /** Returns the statements that bring a state of an earlier version up to date. */

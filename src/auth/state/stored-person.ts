@@ -26,6 +26,8 @@ export interface StoredPerson {
   readonly sid: string | null;
   /** The time at which an operator bound the name; null if its owner was the first to log in with it. */
   readonly linkedAt: number | null;
+  /** The time since which the name is that of this person; null if an earlier release recorded the person. */
+  readonly namedAt: number | null;
 }
 
 /**
@@ -43,6 +45,7 @@ export interface PersonRow {
   readonly refresh: string | null;
   readonly sid: string | null;
   readonly linked_at: number | null;
+  readonly named_at: number | null;
 }
 
 export const PERSON_TABLE = `
@@ -52,6 +55,8 @@ export const PERSON_TABLE = `
     UNIQUE (login, stable_id)
   ) STRICT, WITHOUT ROWID;
 `;
+
+export const PERSON_NAMED = 'ALTER TABLE person ADD COLUMN named_at INTEGER;';
 
 const LIST = z.array(z.string());
 
@@ -66,5 +71,6 @@ export function personIn(row: PersonRow): StoredPerson {
     refresh: row.refresh,
     sid: row.sid,
     linkedAt: row.linked_at,
+    namedAt: row.named_at,
   };
 }

@@ -45,7 +45,13 @@ beforeEach(async () => {
     const name = `p${String(index).padStart(2, '0')}`;
     await state.putPerson({
       ...{ name, login: 'corp', stableId: `id-${name}`, groups: ['a'], confirmedAt: NOW - TIMES.confirm },
-      ...{ refusedAt: null, sid: null, linkedAt: null, refresh: seal.seal(REFRESH_PURPOSE, `${name}.0`) },
+      ...{
+        refusedAt: null,
+        sid: null,
+        linkedAt: null,
+        namedAt: null,
+        refresh: seal.seal(REFRESH_PURPOSE, `${name}.0`),
+      },
     });
   }
 });

@@ -65,7 +65,15 @@ test('a name belongs to the first account, and to no other of that or another di
 
 test('a name of the users file is refused until an operator links it, for that login alone', async () => {
   assert.match(await bind(said('ana'), { local: ['ana'] }), TAKEN);
-  const pending = { groups: [], confirmedAt: 0, refusedAt: null, refresh: null, sid: null, linkedAt: NOW };
+  const pending = {
+    groups: [],
+    confirmedAt: 0,
+    refusedAt: null,
+    refresh: null,
+    sid: null,
+    linkedAt: NOW,
+    namedAt: NOW,
+  };
   await state.putPerson({ name: 'ana', login: 'corp', stableId: null, ...pending });
   assert.match(await bind(said('ana'), { local: ['ana'], login: 'ad' }), TAKEN);
   assert.equal(await bind(said('ana'), { local: ['ana'] }), 'ana');
@@ -83,17 +91,26 @@ test('a new name of the directory is taken over if nobody has it', async () => {
 });
 
 test('a link holds for the name that the operator linked, and for no name that the directory gives later', async () => {
-  const pending = { groups: [], confirmedAt: 0, refusedAt: null, refresh: null, sid: null, linkedAt: NOW };
+  const pending = {
+    groups: [],
+    confirmedAt: 0,
+    refusedAt: null,
+    refresh: null,
+    sid: null,
+    linkedAt: NOW,
+    namedAt: NOW,
+  };
   for (const name of ['ana', 'bo'])
     await state.putPerson({ name, login: 'corp', stableId: null, ...pending });
   for (const name of ['ana', 'bo']) assert.equal(await bind(said(name), { local: ['ana', 'bo'] }), name);
   // One new name comes with a login, and the other one with a confirmation.
-  assert.equal(await bind(said('cy', 'id-ana')), 'cy');
+  assert.equal(await bind(said('cy', 'id-ana'), { now: NOW + 1 }), 'cy');
   await confirm([said('cy', 'id-ana'), said('di', 'id-bo')], NOW + LOGIN.confirm);
-  const linked = (await state.people()).map(({ name, linkedAt }) => [name, linkedAt]);
+  const later = NOW + LOGIN.confirm;
+  const linked = (await state.people()).map(({ name, linkedAt, namedAt }) => [name, linkedAt, namedAt]);
   assert.deepEqual(linked, [
-    ['cy', null],
-    ['di', null],
+    ['cy', null, NOW + 1],
+    ['di', null, later],
   ]);
   // So a user who gets the name later does not share it.
   assert.match(await bind(said('cy', 'id-ana'), { local: ['cy'] }), /the name cy belongs to another account/);

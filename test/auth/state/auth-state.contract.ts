@@ -54,7 +54,7 @@ function certificate(fingerprint: string): StoredCertificate {
 }
 
 function person(name: string, stableId: string | null = `id-${name}`): StoredPerson {
-  const times = { confirmedAt: 1, refusedAt: null, linkedAt: null };
+  const times = { confirmedAt: 1, refusedAt: null, linkedAt: null, namedAt: null };
   return { name, login: 'corp', stableId, groups: ['a', 'b c/ü'], ...times, refresh: null, sid: null };
 }
 
@@ -122,7 +122,7 @@ export function testAuthState(name: string, open: () => Promise<OpenedAuthState>
 
   check('a person is found by name and by id, and has both alone', async (state, opened) => {
     await using again = await opened.openAgain();
-    const full = { ...person('zoe'), refusedAt: 2, refresh: 'sealed', sid: 's1', linkedAt: 3 };
+    const full = { ...person('zoe'), refusedAt: 2, refresh: 'sealed', sid: 's1', linkedAt: 3, namedAt: 4 };
     await state.putPerson(full);
     await state.putPerson(person('ana'));
     assert.deepEqual(await again.people(), [person('ana'), full]);

@@ -29,7 +29,7 @@ export async function bindPerson(said: DirectoryPerson, options: BindOptions): P
   const before = await state.personOf(login, stableId);
   const other = await state.person(name);
   const facts = { name, login, stableId, groups, confirmedAt: now, refusedAt: null, refresh, sid };
-  const person = { ...facts, linkedAt: linkedAs(name, before ?? other) };
+  const person = { ...facts, ...namedAs(name, before ?? other, now) };
   const isBound =
     before === undefined
       ? await bindNew(person, other, options)
@@ -72,15 +72,19 @@ async function bindAgain(
   return state.updatePerson(before.name, person);
 }
 
+type NameTimes = Pick<StoredPerson, 'linkedAt' | 'namedAt'>;
+
 /**
- * Returns the time at which an operator linked this name. A link of an earlier name of the person does not
- * count.
+ * Returns the times since which a person has this name, and at which an operator linked it. Those of an
+ * earlier name of the person do not count.
  */
-export function linkedAs(
+export function namedAs(
   name: string,
-  before: Pick<StoredPerson, 'name' | 'linkedAt'> | undefined,
-): number | null {
-  return before?.name === name ? before.linkedAt : null;
+  before: (NameTimes & Pick<StoredPerson, 'name'>) | undefined,
+  now: number,
+): NameTimes {
+  if (before?.name !== name) return { linkedAt: null, namedAt: now };
+  return { linkedAt: before.linkedAt, namedAt: before.namedAt };
 }
 
 function tooManyGroupsText(login: string): string {

@@ -6,7 +6,7 @@ import { CONFIRMATION } from '../../limits.ts';
 import type { AuthState } from '../../state/auth-state.ts';
 import type { StoredPerson } from '../../state/stored-person.ts';
 import type { Users } from '../users-file.ts';
-import { linkedAs } from './bind-person.ts';
+import { namedAs } from './bind-person.ts';
 import type { ConfirmationClaims } from './confirmation-claims.ts';
 import type { GroupedPerson } from './directory.ts';
 import { REFRESH_PURPOSE, type TextSeal } from './sealed-text.ts';
@@ -45,9 +45,10 @@ export class ConfirmationRound {
       if (this.#unchanged.length >= CONFIRMATION.together) await this.end();
       return;
     }
+    const now = clock();
     const confirmed = {
-      ...{ ...person, name, groups: said.groups, confirmedAt: clock(), refusedAt: null },
-      ...{ linkedAt: linkedAs(name, person), refresh: refresh ?? person.refresh },
+      ...{ ...person, name, groups: said.groups, confirmedAt: now, refusedAt: null },
+      ...{ ...namedAs(name, person, now), refresh: refresh ?? person.refresh },
     };
     // The provider may have reported after its answer that the person has left.
     await state.updatePerson(person.name, confirmed, person.refusedAt);
