@@ -14,7 +14,7 @@ import { Interruption } from '../launch/interruption.ts';
 import { loadOrPrint, printFaults, printWarnings } from '../launch/load.ts';
 import { tooFewOpenFiles } from '../launch/open-files.ts';
 import { withFreePorts } from '../launch/ports.ts';
-import { type Prepared, prepareStart, printFirstPassword } from '../launch/prepare.ts';
+import { type Prepared, prepareStart, printFirst } from '../launch/prepare.ts';
 import { returnMemory } from '../launch/return-memory.ts';
 import { environmentOf, takeEnvironment } from '../launch/role-environment.ts';
 import { runRole } from '../launch/run-role.ts';
@@ -57,8 +57,7 @@ export async function start(options: StartOptions, terminal: Terminal): Promise<
   // As soon as somebody sees the password, they may end the mirror, and it must end in good order.
   using interruption = new Interruption();
   // The password is printed before anything can fail, because it exists from now on and is never shown again.
-  const { firstPassword } = prepared;
-  if (firstPassword !== undefined) await printFirstPassword(firstPassword, paths, environment, terminal);
+  await printFirst(prepared, paths, environment, terminal);
   // This check comes after the renewal of certificates that were due.
   const { refusals, warnings } = await examineHome(config, paths, { role: options.role, isStart: true });
   printWarnings([...refusals, ...warnings], terminal);

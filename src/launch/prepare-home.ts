@@ -1,7 +1,7 @@
 import type { Environment } from '../config/environment.ts';
 import { pathsIn, type Role } from '../config/home.ts';
 import { loadOrPrint } from './load.ts';
-import { prepareStart, printFirstPassword } from './prepare.ts';
+import { prepareStart, printFirst } from './prepare.ts';
 import { type ExitCode, printLine, type Terminal } from './terminal.ts';
 
 export interface PrepareOptions {
@@ -24,11 +24,11 @@ export async function prepareHome(
   const scope = { readsSecrets: false, servesClients: false, needsNoDatabase: options.role === 'gateway' };
   const config = await loadOrPrint(paths, environment, terminal, scope);
   if (config === undefined) return 2;
-  const { firstPassword } = await prepareStart(config, paths, {
+  const prepared = await prepareStart(config, paths, {
     ...(options.role && { role: options.role }),
     isAskedFor: true,
   });
-  if (firstPassword !== undefined) await printFirstPassword(firstPassword, paths, environment, terminal);
+  await printFirst(prepared, paths, environment, terminal);
   printLine(
     terminal.stdout,
     `${paths.home}: nothing is missing${options.role ? ` for ${options.role}` : ''}`,

@@ -19,6 +19,8 @@ import { printLine, type Terminal } from './terminal.ts';
 export interface Prepared {
   /** The local CA's certificate, if that CA issued the server's. */
   readonly ca?: string;
+  /** True if this start made a local CA for a node of a cluster, whose nodes need the same one. */
+  readonly isNewCaOfNode?: boolean;
   /** The password of the user `admin`, if this start made that user. */
   readonly firstPassword?: string;
 }
@@ -47,10 +49,14 @@ export async function prepareStart(
   if (wanted('core')) await makeCacheDirectory(config.cache.directory);
   if (wanted('auth') && config.cluster !== undefined) await fetchDocuments(config.cluster, paths);
   if (wanted('auth')) await preparePolicy(paths);
+  const hadCa = await exists(paths.ca.certificate);
   const ca = wanted('gateway') ? await prepareGateway(config, paths, scope) : undefined;
   // The password comes last, so that no later failure can keep it from being printed.
   const firstPassword = wanted('auth') ? await prepareAuth(config, paths) : undefined;
-  return { ...(ca !== undefined && { ca }), ...(firstPassword !== undefined && { firstPassword }) };
+  return {
+    ...(ca !== undefined && { ca, isNewCaOfNode: !hadCa && config.cluster !== undefined }),
+    ...(firstPassword !== undefined && { firstPassword }),
+  };
 }
 
 /**
@@ -132,7 +138,23 @@ async function exists(file: string): Promise<boolean> {
   return (await stateOfFile(file)) !== ABSENT;
 }
 
-export async function printFirstPassword(
+/** Prints what somebody has to know of a home that is new. */
+export async function printFirst(
+  { firstPassword, isNewCaOfNode = false }: Prepared,
+  paths: HomePaths,
+  environment: Environment,
+  terminal: Terminal,
+): Promise<void> {
+  if (firstPassword !== undefined) await printFirstPassword(firstPassword, paths, environment, terminal);
+  if (!isNewCaOfNode) return;
+  const directory = path.dirname(paths.ca.certificate);
+  printLine(
+    terminal.stdout,
+    `This node has made a local CA. All nodes of a cluster need the same one: copy ${directory} of the first node to each other one before it starts.`,
+  );
+}
+
+async function printFirstPassword(
   password: string,
   { home }: HomePaths,
   { PATH: searchPath, HUBGATE_HOME }: Environment,

@@ -78,6 +78,18 @@ test('a configured pair that is missing is made by prepare, in certs/, and by no
   assert.doesNotMatch((await checked()).stderr, /server\.crt/);
 });
 
+test('a node of a cluster that makes a local CA says that all nodes need the same one, and only then', async () => {
+  const prepared = () => run((terminal) => prepareHome({ home, role: 'gateway' }, {}, terminal));
+  const cluster = 'cluster: { database: "postgres://hubgate@127.0.0.1:1/hubgate", node: n2 }\n';
+  await writeFile(at('config/hubgate.yaml'), cluster);
+  const said = `All nodes of a cluster need the same one: copy ${at('certs')} of the first node`;
+  assert.ok((await prepared()).stdout.includes(said));
+  assert.ok(!(await prepared()).stdout.includes(said));
+  await rm(at('certs'), { recursive: true });
+  await writeFile(at('config/hubgate.yaml'), '');
+  assert.ok(!(await prepared()).stdout.includes(said));
+});
+
 test('check refuses a certificate that clients refuse, and warns of one that they may refuse', async () => {
   await writeFile(at('config/hubgate.yaml'), 'tls: { certificate: ssl/a.crt, key: ssl/a.key }\n');
   const authority = makeAuthority('Corp root');
