@@ -108,7 +108,8 @@ function doubtUser(text: string, { users }: NameContext): string | undefined {
   const name = text.replace(/^user:/, '');
   if (!isName(name) || users.has(name)) return undefined;
   const meant = didYouMean(name, users);
-  return `"${text}" is not in users.yaml${meant === '' ? `; add it by: hubgate user add ${name}` : meant}`;
+  const mend = `; add it by: hubgate user add ${name}, with --service for a program`;
+  return `"${text}" is not in users.yaml${meant === '' ? mend : meant}`;
 }
 
 function doubtUpstream(host: string, { upstreams }: NameContext): string | undefined {

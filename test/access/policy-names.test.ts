@@ -17,11 +17,14 @@ function doubtsOf(policy: string): string[] {
 
 const DOUBTS: readonly (readonly [line: string, doubt: string])[] = [
   ['groups: { pay: [anna, jin] }', '2:17: "anna" is not in users.yaml; did you mean "ana"?'],
-  ['groups: { pay: [zoe] }', '2:17: "zoe" is not in users.yaml; add it by: hubgate user add zoe'],
+  [
+    'groups: { pay: [zoe] }',
+    '2:17: "zoe" is not in users.yaml; add it by: hubgate user add zoe, with --service for a program',
+  ],
   ['deny: [{ pull: acme/x, to: ci-pya }]', '2:28: "ci-pya" is not in users.yaml; did you mean "ci-pay"?'],
   [
     'deny: [{ pull: acme/x, to: ana@corp.com }]',
-    '2:28: "ana@corp.com" is not in users.yaml; add it by: hubgate user add ana@corp.com',
+    '2:28: "ana@corp.com" is not in users.yaml; add it by: hubgate user add ana@corp.com, with --service for a program',
   ],
   [
     'limits: [{ id: ci, to: ci-pya, pulls: 1/6h }]',
