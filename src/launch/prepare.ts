@@ -147,10 +147,9 @@ export async function printFirst(
 ): Promise<void> {
   if (firstPassword !== undefined) await printFirstPassword(firstPassword, paths, environment, terminal);
   if (!isNewCaOfNode) return;
-  const directory = path.dirname(paths.ca.certificate);
   printLine(
     terminal.stdout,
-    `This node has made a local CA. All nodes of a cluster need the same one: copy ${directory} of the first node to each other one before it starts.`,
+    'This node has made a local CA. All nodes of a cluster need the same one: copy certs/ of the first node into the home of each other node before it starts.',
   );
 }
 

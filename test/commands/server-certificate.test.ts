@@ -82,7 +82,8 @@ test('a node of a cluster that makes a local CA says that all nodes need the sam
   const prepared = () => run((terminal) => prepareHome({ home, role: 'gateway' }, {}, terminal));
   const cluster = 'cluster: { database: "postgres://hubgate@127.0.0.1:1/hubgate", node: n2 }\n';
   await writeFile(at('config/hubgate.yaml'), cluster);
-  const said = `All nodes of a cluster need the same one: copy ${at('certs')} of the first node`;
+  const said =
+    'All nodes of a cluster need the same one: copy certs/ of the first node into the home of each';
   assert.ok((await prepared()).stdout.includes(said));
   assert.ok(!(await prepared()).stdout.includes(said));
   await rm(at('certs'), { recursive: true });
