@@ -85,7 +85,11 @@ class ExternalCore implements CoreClient {
   }
 
   async status(): Promise<object> {
-    const { statusCode, body } = await this.#http.request({ method: 'GET', path: '/v2/', deadline: 2_000 });
+    const { statusCode, body } = await this.#http.request({
+      method: 'GET',
+      path: '/v2/',
+      deadline: CORE_REQUESTS.status,
+    });
     await body.dump();
     if (statusCode !== 200) throw new Error(`the core at core.url answers ${statusCode}`);
     return {};
