@@ -4,7 +4,7 @@
  */
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
-import { appendFile, mkdir, readdir, rename, rm, writeFile } from 'node:fs/promises';
+import { appendFile, mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { after, afterEach, before, beforeEach, suite, test } from 'node:test';
 import { freePort } from '../support/free-port.ts';
@@ -107,6 +107,12 @@ suite('hosted repositories move into a cluster and back', { skip: await whyNoSer
     return pulled.status === 200 ? pulled.headers['docker-content-digest'] : pulled.status;
   }
 
+  /** Returns the file of a blob in the home. */
+  function fileOf(digest: string): string {
+    const [algorithm = '', hex = ''] = digest.split(':');
+    return path.join(alone.home, 'hosted/blobs', algorithm, hex.slice(0, 2), hex);
+  }
+
   /** Lists the hosted objects in the store. */
   async function objects(): Promise<readonly string[]> {
     const root = path.join(s3.bucket ?? assert.fail(), prefix, 'hosted');
@@ -177,8 +183,7 @@ suite('hosted repositories move into a cluster and back', { skip: await whyNoSer
   test('a tag of the cluster stays, a damaged blob stays away, and the verb says both and fails', async () => {
     await push('1.0', 'of the home');
     const { digest, layer } = await push('damaged', 'to be damaged');
-    const [algorithm = '', hex = ''] = layer.split(':');
-    await appendFile(path.join(alone.home, 'hosted/blobs', algorithm, hex.slice(0, 2), hex), '!');
+    await appendFile(fileOf(layer), '!');
     const own = digestOf(await node.pushImage('1.0', 'of the cluster'));
     await configure();
     const said = await run(1, 'cluster', 'import');
@@ -186,7 +191,7 @@ suite('hosted repositories move into a cluster and back', { skip: await whyNoSer
     assert.ok(said.includes(`acme/app ${digest}: the blob ${layer} is damaged`), said);
     assert.equal(await digestOfTag('1.0'), own);
     assert.equal(await digestOfTag('damaged'), 404);
-    assert.ok(!(await objects()).some((key) => key.startsWith(hex)));
+    assert.ok(!(await objects()).some((key) => key.startsWith(layer.slice(7))));
   });
 
   test('an import that the store broke off goes on when the store is back, also after the home has stopped', async () => {
@@ -252,6 +257,18 @@ suite('hosted repositories move into a cluster and back', { skip: await whyNoSer
     const listed = JSON.parse(await run(0, 'hosted', 'tags', 'acme/app:1.0', '--json'));
     assert.deepEqual(listed.slice(1), history);
     assert.match(await run(0, 'hosted', 'verify'), /all are whole/);
+  });
+
+  test('a damaged file of an earlier export is replaced', async () => {
+    await node.pushImage('1.0', 'a layer');
+    assert.equal(await alone.stop(), 0);
+    await configure();
+    await run(0, 'cluster', 'export');
+    await rm(path.join(alone.home, 'hosted/hosted.db'));
+    await rm(path.join(alone.home, 'hosted/VERSION'));
+    await writeFile(fileOf(digestOf('a layer')), 'A layer');
+    assert.match(await run(0, 'cluster', 'export'), /hosted: 1 manifests, 2 blobs and 1 tags are new/);
+    assert.equal(await readFile(fileOf(digestOf('a layer')), 'utf8'), 'a layer');
   });
 
   test('an object that is not its blob is not exported', async () => {

@@ -342,6 +342,13 @@ export const clusterMutants: readonly Mutant[] = [
     tests: HOSTED_TRANSFER,
   },
   {
+    defence: 'a damaged file of a home is replaced by an export',
+    file: 'src/core/hosted/hosted-files.ts',
+    find: '(await this.whyDamaged(digest, size)) === undefined ?',
+    replace: '(await stat(this.pathOf(digest)).catch(ignoreAbsent))?.size === size ?',
+    tests: HOSTED_TRANSFER,
+  },
+  {
     defence: 'an object that is not its blob does not come into a home',
     file: 'src/core/cluster/objects/hosted-copies.ts',
     find: 'if (!matchesDigest(hash, digest)) return',

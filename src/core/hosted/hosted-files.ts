@@ -60,10 +60,9 @@ export class HostedFiles implements HostedContent {
     return PUBLISHED_FILE;
   }
 
-  /** Looks for a blob that was published already. */
+  /** Looks for a blob that was published already, and compares it with its digest. */
   async findStored(digest: Digest, size: number): Promise<StoredUpload | undefined> {
-    const stats = await stat(this.pathOf(digest)).catch(ignoreAbsent);
-    return stats?.size === size ? PUBLISHED_FILE : undefined;
+    return (await this.whyDamaged(digest, size)) === undefined ? PUBLISHED_FILE : undefined;
   }
 
   async find({ digest, size }: WantedBlob): Promise<PullOutcome<PulledBlob>> {

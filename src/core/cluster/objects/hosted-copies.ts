@@ -33,19 +33,33 @@ export function copyToObjects({ files, uploads, signal }: HostedCopies): Transfe
   };
 }
 
-/** Reads a blob from the store into a file, which gets its name after it was compared with its digest. */
+/**
+ * Reads a blob from the store into a file, which gets its name after it was compared with its digest. A file
+ * that is there already may have been damaged since, so it is compared too, but only once.
+ */
 export function copyToFiles(copies: HostedCopies): TransferOptions['copyBlob'] {
-  const { files } = copies;
+  const compared = new Map<Digest, StoredUpload>();
   return async (digest, size) => {
-    const found = await files.findStored(digest, size);
-    if (found !== undefined) return found;
-    const id = newUploadId();
-    try {
-      return await download(copies, id, digest, size);
-    } finally {
-      await files.removeUpload(id);
-    }
+    const known = compared.get(digest) ?? (await findOrDownload(copies, digest, size));
+    if (typeof known !== 'string') compared.set(digest, known);
+    return known;
   };
+}
+
+async function findOrDownload(
+  copies: HostedCopies,
+  digest: Digest,
+  size: number,
+): Promise<StoredUpload | string> {
+  const { files } = copies;
+  const found = await files.findStored(digest, size);
+  if (found !== undefined) return found;
+  const id = newUploadId();
+  try {
+    return await download(copies, id, digest, size);
+  } finally {
+    await files.removeUpload(id);
+  }
 }
 
 async function download(
