@@ -3,7 +3,7 @@ import path from 'node:path';
 import type { Config } from '../config/config.ts';
 import type { Environment } from '../config/environment.ts';
 import { type HomePaths, pathsIn } from '../config/home.ts';
-import { type BackupOutcome, backUpStoppedHosted } from '../core/hosted/backup.ts';
+import { type BackupOutcome, backUpStoppedHosted, type MissingBlobs } from '../core/hosted/backup.ts';
 import { restoreHosted } from '../core/hosted/restore.ts';
 import { loadOrPrint } from '../launch/load.ts';
 import { type ExitCode, printJson, printLine, type Terminal } from '../launch/terminal.ts';
@@ -65,11 +65,16 @@ export async function backUpByWhomeverHoldsIt(
   { hosted, log }: Pick<Config, 'hosted' | 'log'>,
   { coreSocket }: Pick<HomePaths, 'coreSocket'>,
   directory: string,
+  missing: MissingBlobs = 'fail',
 ): Promise<BackupOutcome> {
   const question = { method: 'POST', path: '/hosted-repositories/backup', schema: BACKED_UP_HOSTED } as const;
-  const said = await askRole(coreSocket, { ...question, body: { directory }, deadline: READ_EVERYTHING });
+  const said = await askRole(coreSocket, {
+    ...question,
+    body: { directory, missing },
+    deadline: READ_EVERYTHING,
+  });
   if (typeof said !== 'string') return said.answer;
-  return backUpStoppedHosted(hosted?.directory ?? '', directory, createLogger('backup', log));
+  return backUpStoppedHosted(hosted?.directory ?? '', directory, createLogger('backup', log), missing);
 }
 
 const RESTORE_CLUSTER =

@@ -168,8 +168,14 @@ export const VERIFIED_HOSTED = z.object({
 });
 export type VerifiedHosted = Readonly<z.output<typeof VERIFIED_HOSTED>>;
 
-/** `POST /hosted-repositories/backup` copies what is hosted into a new or empty directory. */
-export const BACKUP_HOSTED = z.strictObject({ directory: z.string() });
+/**
+ * `POST /hosted-repositories/backup` copies what is hosted into a new or empty directory. A blob without its
+ * file makes it fail, or is left out.
+ */
+export const BACKUP_HOSTED = z.strictObject({
+  directory: z.string(),
+  missing: z.enum(['fail', 'leave']).default('fail'),
+});
 export const BACKED_UP_HOSTED = z.discriminatedUnion('kind', [
   z.object({ kind: z.literal('done'), blobs: z.int(), linked: z.int() }),
   z.object({ kind: z.literal('refused'), why: z.string() }),

@@ -194,6 +194,21 @@ suite('hosted repositories move into a cluster and back', { skip: await whyNoSer
     assert.ok(!(await objects()).some((key) => key.startsWith(layer.slice(7))));
   });
 
+  test('an image whose blob has no file any more is left, and the others come', async () => {
+    const { digest, layer } = await push('lost', 'to be lost');
+    const whole = await push('whole', 'a layer');
+    await rm(fileOf(layer));
+    await configure();
+    const left = `acme/app ${digest}: the blob ${layer} is damaged: its file is missing`;
+    const said = await run(1, 'cluster', 'import');
+    assert.ok(said.includes(left), said);
+    assert.equal(await digestOfTag('whole'), whole.digest);
+    assert.equal(await digestOfTag('lost'), 404);
+    assert.equal(await alone.stop(), 0);
+    const again = await run(1, 'cluster', 'import');
+    assert.ok(again.includes(left), again);
+  });
+
   test('an import that the store broke off goes on when the store is back, also after the home has stopped', async () => {
     const image = await push('1.0', 'a layer');
     await configure();

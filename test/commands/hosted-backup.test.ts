@@ -71,6 +71,13 @@ test('nothing is removed while a backup is taken', async () => {
   assert.deepEqual(order, ['backed up', 'collected']);
 });
 
+test('a backup without the file of a blob is no backup', async () => {
+  await using core = await HostedCore.start({}, {}, undefined, { socket });
+  await unlink(fileOf(core, await core.pushBlob('missing')));
+  assert.equal((await verbOf('backup', backup)).code, 1);
+  await assert.rejects(access(path.join(backup, 'VERSION')));
+});
+
 test('verify names what is damaged, and the repository that has it', async () => {
   await using core = await HostedCore.start({}, {}, undefined, { socket });
   const [missing, short, wrong] = [

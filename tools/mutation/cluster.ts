@@ -349,6 +349,13 @@ export const clusterMutants: readonly Mutant[] = [
     tests: HOSTED_TRANSFER,
   },
   {
+    defence: 'a blob without a file does not keep the others from the cluster',
+    file: 'src/core/hosted/backup.ts',
+    find: "if (missing === 'leave' && ",
+    replace: "if (missing !== 'leave' && ",
+    tests: HOSTED_TRANSFER,
+  },
+  {
     defence: 'an object that is not its blob does not come into a home',
     file: 'src/core/cluster/objects/hosted-copies.ts',
     find: 'if (!matchesDigest(hash, digest)) return',

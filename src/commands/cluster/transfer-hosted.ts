@@ -81,15 +81,18 @@ export async function exportHosted(
   });
 }
 
-/** A core that runs as a node of the cluster does not use the files, so this process may read them. */
+/**
+ * A core that runs as a node of the cluster does not use the files, so this process may read them. An image
+ * whose blob has no file is left later, and the others are copied.
+ */
 async function takeSnapshot(
   { config, paths }: HostedTransferHome,
   directory: string,
   snapshot: string,
 ): Promise<string | undefined> {
-  const asked = await backUpByWhomeverHoldsIt(config, paths, snapshot);
+  const asked = await backUpByWhomeverHoldsIt(config, paths, snapshot, 'leave');
   if (asked.kind === 'done') return undefined;
-  const own = await backUpStoppedHosted(directory, snapshot, createLogger('cluster', LOG));
+  const own = await backUpStoppedHosted(directory, snapshot, createLogger('cluster', LOG), 'leave');
   return own.kind === 'done' ? undefined : own.why;
 }
 

@@ -18,6 +18,9 @@ export interface BackedUp {
   readonly linked: number;
 }
 
+/** What happens if the file of a blob is missing: the backup fails, or leaves the blob out. */
+export type MissingBlobs = 'fail' | 'leave';
+
 export type BackupOutcome = BackedUp | { readonly kind: 'refused'; readonly why: string };
 
 /**
@@ -29,9 +32,10 @@ export type BackupOutcome = BackedUp | { readonly kind: 'refused'; readonly why:
 export async function backUpHosted(
   { collection, database, files }: BackupSource,
   directory: string,
+  missing: MissingBlobs = 'fail',
 ): Promise<BackupOutcome> {
   if (files === undefined) return { kind: 'refused', why: IN_CLUSTER };
-  return collection.withoutRemovals(() => copyContent({ database, files }, directory));
+  return collection.withoutRemovals(() => copyContent({ database, files, missing }, directory));
 }
 
 const IN_CLUSTER =
@@ -45,14 +49,16 @@ export async function backUpStoppedHosted(
   source: string,
   directory: string,
   log: Logger,
+  missing: MissingBlobs = 'fail',
 ): Promise<BackupOutcome> {
   using database = await SqliteHostedDatabase.open(source, log);
-  return await copyContent({ database, files: new HostedFiles(source) }, directory);
+  return await copyContent({ database, files: new HostedFiles(source), missing }, directory);
 }
 
 interface BackedUpContent {
   readonly database: HostedDatabase;
   readonly files: HostedFiles;
+  readonly missing: MissingBlobs;
 }
 
 interface BackupSource {
@@ -62,18 +68,21 @@ interface BackupSource {
   readonly collection: Collection;
 }
 
-async function copyContent({ database, files }: BackedUpContent, directory: string): Promise<BackupOutcome> {
+async function copyContent(
+  { database, files, missing }: BackedUpContent,
+  directory: string,
+): Promise<BackupOutcome> {
   const why = await prepareEmpty(directory);
   if (why !== undefined) return { kind: 'refused', why: `${why}; name a new directory` };
   const copy = path.join(directory, HOSTED_DATABASE_FILE);
   const blobs = await database.copyTo(copy);
   await syncFile(copy);
-  let linked = 0;
-  for (const digest of blobs) if (await addBlob(files.pathOf(digest), directory, digest)) linked++;
+  const copied = { linked: 0, copied: 0, missing: 0 };
+  for (const digest of blobs) copied[await addBlob(files.pathOf(digest), directory, digest, missing)]++;
   // The version comes last: a backup without it is not complete.
   await writeFileAtomically(path.join(directory, HOSTED_VERSION_FILE), `${HOSTED_VERSION}\n`, 0o640);
   await syncDirectory(directory);
-  return { kind: 'done', blobs: blobs.length, linked };
+  return { kind: 'done', blobs: copied.linked + copied.copied, linked: copied.linked };
 }
 
 /** Creates the directory. Returns why it cannot take a backup; undefined if it can. */
@@ -82,15 +91,24 @@ export async function prepareEmpty(directory: string): Promise<string | undefine
   return (await readdir(directory)).length === 0 ? undefined : `${directory} is not empty`;
 }
 
-/** Returns true if the blob was linked, and false if it was copied. */
-async function addBlob(source: string, directory: string, digest: Digest): Promise<boolean> {
+async function addBlob(
+  source: string,
+  directory: string,
+  digest: Digest,
+  missing: MissingBlobs,
+): Promise<'linked' | 'copied' | 'missing'> {
   const parent = path.join(directory, blobDirectory(digest));
   await mkdir(parent, { recursive: true, mode: 0o750 });
   const target = path.join(directory, blobFile(digest));
-  const isLinked = await linkIfPossible(source, target);
-  if (!isLinked) await copyDurably(source, target);
-  await syncDirectory(parent);
-  return isLinked;
+  try {
+    const isLinked = await linkIfPossible(source, target);
+    if (!isLinked) await copyDurably(source, target);
+    await syncDirectory(parent);
+    return isLinked ? 'linked' : 'copied';
+  } catch (error) {
+    if (missing === 'leave' && isErrno(error, 'ENOENT')) return 'missing';
+    throw error;
+  }
 }
 
 async function linkIfPossible(source: string, target: string): Promise<boolean> {

@@ -48,8 +48,8 @@ export function hostedOperationRoutes(hosted: Hosted): Router {
     context.body = await verifyHosted(hosted.database, hosted.content);
   });
   router.post('/hosted-repositories/backup', async (context) => {
-    const { directory } = BACKUP_HOSTED.parse(await readOperation(context));
-    context.body = await backUpHosted(hosted, directory);
+    const { directory, missing } = BACKUP_HOSTED.parse(await readOperation(context));
+    context.body = await backUpHosted(hosted, directory, missing);
   });
   return router;
 }
