@@ -7,9 +7,11 @@ import { randomBytes } from 'node:crypto';
 import { appendFile, mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
 import { after, afterEach, before, beforeEach, suite, test } from 'node:test';
+import { SqliteHostedDatabase } from '../../src/core/hosted/sqlite-hosted-database.ts';
 import { freePort } from '../support/free-port.ts';
 import { digestOf, HostedCore, imageOf, OCI_MANIFEST } from '../support/hosted-core.ts';
 import { RunningMirror } from '../support/running-mirror.ts';
+import { QUIET } from '../support/test-core.ts';
 import { waitFor } from '../support/wait-for.ts';
 import { BUCKET, type ObjectServer, startVersity, whyNoServer } from './support/object-servers.ts';
 import { type PostgresServer, startPostgres } from './support/postgres-server.ts';
@@ -192,6 +194,20 @@ suite('hosted repositories move into a cluster and back', { skip: await whyNoSer
     assert.equal(await digestOfTag('1.0'), own);
     assert.equal(await digestOfTag('damaged'), 404);
     assert.ok(!(await objects()).some((key) => key.startsWith(layer.slice(7))));
+  });
+
+  test('an import does not remove the snapshot that another one reads', async () => {
+    await push('1.0', 'a layer');
+    await configure();
+    const snapshot = path.join(alone.home, 'hosted/import');
+    await mkdir(snapshot);
+    {
+      using reading = await SqliteHostedDatabase.open(snapshot, QUIET);
+      assert.match(await run(1, 'cluster', 'import'), /another import of this home runs/);
+      assert.equal(reading.failure, undefined);
+      assert.ok((await readdir(snapshot)).includes('hosted.db'));
+    }
+    assert.match(await run(0, 'cluster', 'import'), /hosted: 1 manifests, 2 blobs and 1 tags are new/);
   });
 
   test('an image whose blob has no file any more is left, and the others come', async () => {

@@ -349,6 +349,13 @@ export const clusterMutants: readonly Mutant[] = [
     tests: HOSTED_TRANSFER,
   },
   {
+    defence: 'an import does not remove the snapshot that another one reads',
+    file: 'src/commands/cluster/transfer-hosted.ts',
+    find: 'if (await isInUse(snapshot)) return',
+    replace: 'if ((await isInUse(snapshot)) && home === undefined) return',
+    tests: HOSTED_TRANSFER,
+  },
+  {
     defence: 'a blob without a file does not keep the others from the cluster',
     file: 'src/core/hosted/backup.ts',
     find: "if (missing === 'leave' && ",

@@ -51,6 +51,7 @@ export async function importHosted(
   return withObjects(home, async (objects, database) => {
     // It is on the disk of the blobs, so it shares their bytes. An import that was killed has left one.
     const snapshot = path.join(hosted.directory, IMPORT_DIRECTORY);
+    if (await isInUse(snapshot)) return 'another import of this home runs; wait for its end';
     await rm(snapshot, { recursive: true, force: true });
     try {
       const why = await takeSnapshot(home, hosted.directory, snapshot);
@@ -79,6 +80,17 @@ export async function exportHosted(
     const copyBlob = copyToFiles({ ...objects, files });
     return await transferHosted({ from: database, to, copyBlob, clock: systemClock });
   });
+}
+
+/** True if an import reads this snapshot. */
+async function isInUse(snapshot: string): Promise<boolean> {
+  if (!existsSync(path.join(snapshot, HOSTED_DATABASE_FILE))) return false;
+  try {
+    using _left = await SqliteHostedDatabase.open(snapshot, createLogger('cluster', LOG));
+    return false;
+  } catch {
+    return true;
+  }
 }
 
 /**
