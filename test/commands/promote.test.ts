@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict';
-import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, test } from 'node:test';
 import type { NamespaceRules } from '../../src/core/hosted/namespace.ts';
 import { parseAuditLine } from '../../src/protocol/audit-line.ts';
+import { readAuditLog } from '../support/audit-log.ts';
 import { FakeHub } from '../support/fake-hub.ts';
 import { HostedCore } from '../support/hosted-core.ts';
 import { imageOf, referrerOf } from '../support/image.ts';
@@ -112,12 +113,8 @@ test('a file names several, and one that fails does not stop the others', async 
   assert.deepEqual([wrong.code, wrong.stderr], [2, `hubgate: ${file}:1: a line has a source and a target\n`]);
 });
 
-async function audited(): Promise<Record<string, unknown>[]> {
-  const text = await readFile(path.join(home, 'state/audit.log'), 'utf8');
-  return text
-    .trim()
-    .split('\n')
-    .map((line) => JSON.parse(line));
+function audited(): Promise<Record<string, unknown>[]> {
+  return readAuditLog(path.join(home, 'state/audit.log'));
 }
 
 test('a promotion is audited, whether it is made or refused, and so is its promoter', async () => {

@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
-import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { networkInterfaces, tmpdir } from 'node:os';
 import path from 'node:path';
 import { after, before, test } from 'node:test';
+import { readAuditLog } from '../support/audit-log.ts';
 import { waitFor } from '../support/wait-for.ts';
 import { type Docker, installClients, startDocker } from './support/clients.ts';
 import { type RunningHubgate, startHubgate, WORKERS } from './support/hubgate.ts';
@@ -57,8 +58,8 @@ function cert(...args: string[]): Promise<string> {
 }
 
 async function pulls(): Promise<Record<string, unknown>[]> {
-  const lines = (await readFile(path.join(hubgate.home, 'state/audit.log'), 'utf8')).trim().split('\n');
-  return lines.map((line) => JSON.parse(line)).filter(({ action }) => action === 'pull');
+  const lines = await readAuditLog(path.join(hubgate.home, 'state/audit.log'));
+  return lines.filter(({ action }) => action === 'pull');
 }
 
 test('dockerd pulls an unprefixed name from its mirror by the certificate of its node, until that is revoked', async () => {

@@ -1,9 +1,10 @@
 import assert from 'node:assert/strict';
-import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { networkInterfaces, tmpdir } from 'node:os';
 import path from 'node:path';
 import { after, before, test } from 'node:test';
 import { MountNamespace } from '../crash/support/mount-namespace.ts';
+import { readAuditLog } from '../support/audit-log.ts';
 import { waitFor } from '../support/wait-for.ts';
 import { installClients, startContainerd, startDocker } from './support/clients.ts';
 import { type RunningHubgate, startHubgate, WORKERS } from './support/hubgate.ts';
@@ -118,10 +119,8 @@ async function assertLoginCounts(
 }
 
 async function pullsOf(who: string): Promise<Record<string, unknown>[]> {
-  const lines = (await readFile(path.join(hubgate.home, 'state/audit.log'), 'utf8')).trim().split('\n');
-  return lines
-    .map((line) => JSON.parse(line))
-    .filter(({ action, subject }) => action === 'pull' && subject === who);
+  const lines = await readAuditLog(path.join(hubgate.home, 'state/audit.log'));
+  return lines.filter(({ action, subject }) => action === 'pull' && subject === who);
 }
 
 /** Blobs and manifests. Nobody but nodes may have them, so nothing of it came as somebody else. */

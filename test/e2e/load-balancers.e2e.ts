@@ -4,6 +4,7 @@ import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { after, before, test } from 'node:test';
+import { readAuditLog } from '../support/audit-log.ts';
 import { freePort } from '../support/free-port.ts';
 import { ask } from '../support/http.ts';
 import { waitFor } from '../support/wait-for.ts';
@@ -85,10 +86,8 @@ log: { format: json }
 
 after(() => stack.disposeAsync());
 
-async function audited(): Promise<Record<string, unknown>[]> {
-  const text = await readFile(path.join(directory, 'home/state/audit.log'), 'utf8').catch(() => '');
-  const lines = text.trim().split('\n');
-  return lines.filter((line) => line !== '').map((line) => JSON.parse(line));
+function audited(): Promise<Record<string, unknown>[]> {
+  return readAuditLog(path.join(directory, 'home/state/audit.log'));
 }
 
 /** Through the balancer, from one of this machine's addresses. */

@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
-import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { after, before, test } from 'node:test';
+import { readAuditLog } from '../support/audit-log.ts';
 import { FakeHub } from '../support/fake-hub.ts';
 import { imageOf, type TestImage } from '../support/image.ts';
 import { type Docker, installClients, startDocker } from './support/clients.ts';
@@ -93,11 +94,7 @@ function podmanPull(user: User, name: string): Promise<Result> {
 }
 
 async function auditedLimits(): Promise<unknown[]> {
-  const text = await readFile(path.join(hubgate.home, 'state/audit.log'), 'utf8');
-  const lines = text
-    .trim()
-    .split('\n')
-    .map((line) => JSON.parse(line));
+  const lines = await readAuditLog(path.join(hubgate.home, 'state/audit.log'));
   return lines.filter(({ status }) => status === 429).map(({ subject, limit }) => `${subject} ${limit}`);
 }
 

@@ -1,8 +1,8 @@
 /** Pushes to hosted repositories through all three roles: who may, and what comes of it. */
 import assert from 'node:assert/strict';
 import { createHash, randomBytes } from 'node:crypto';
-import { readFile } from 'node:fs/promises';
 import { after, test } from 'node:test';
+import { readAuditLog } from '../support/audit-log.ts';
 import type { TestResponse } from '../support/http.ts';
 import { imageOf } from '../support/image.ts';
 import type { Caller } from '../support/test-hubgate.ts';
@@ -112,9 +112,8 @@ interface Line {
   readonly push?: string;
 }
 
-async function lines(): Promise<Line[]> {
-  const text = await readFile(hubgate.auditFile, 'utf8');
-  return text.split('\n').flatMap((line) => (line === '' ? [] : [JSON.parse(line)]));
+function lines(): Promise<Line[]> {
+  return readAuditLog(hubgate.auditFile);
 }
 
 test('what is pushed can be pulled by those who may, and by nobody else', async () => {

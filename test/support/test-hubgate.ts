@@ -1,4 +1,4 @@
-import { mkdir, mkdtemp, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, rename, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { startAccount } from '../../src/account/account.ts';
@@ -25,6 +25,7 @@ import {
 } from '../../src/launch/role-options.ts';
 import { issueClientCertificate } from '../../src/pki/client-certificate.ts';
 import { formatFault } from '../../src/platform/fault.ts';
+import { readAuditLog } from './audit-log.ts';
 import type { FakeHub } from './fake-hub.ts';
 import { freePort } from './free-port.ts';
 import { ask, type TestRequest, type TestResponse } from './http.ts';
@@ -359,13 +360,8 @@ export class TestHubgate implements AsyncDisposable {
     this.#roles.use(this.#auth);
   }
 
-  async audit(): Promise<Record<string, unknown>[]> {
-    const text = await readFile(this.auditFile, 'utf8');
-    return text
-      .trim()
-      .split('\n')
-      .filter((line) => line !== '')
-      .map((line) => JSON.parse(line));
+  audit(): Promise<Record<string, unknown>[]> {
+    return readAuditLog(this.auditFile);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
