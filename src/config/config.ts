@@ -7,7 +7,6 @@ import type { AuditOnFull } from '../platform/audit-on-full.ts';
 import type { LogOptions } from '../platform/log.ts';
 import type { UpstreamHost } from '../registry/repository.ts';
 import type { ClusterConfig } from './cluster.ts';
-import { keyFilesOf } from './cluster-objects.ts';
 import { type Egress, NO_EGRESS } from './egress.ts';
 import type { Federation } from './federation.ts';
 import type { HostedConfig } from './hosted.ts';
@@ -131,14 +130,6 @@ export function credentialsOf({ credential, accounts = [] }: Upstream): readonly
 interface PlacedCredential {
   readonly at: readonly PropertyKey[];
   readonly credential: UpstreamCredentialConfig;
-}
-
-/** Returns the files of the passwords for upstreams, and of the keys for the object store. */
-export function passwordFilesOf({ upstreams, cluster }: Pick<Config, 'upstreams' | 'cluster'>): string[] {
-  const passwords = upstreams
-    .flatMap(credentialsOf)
-    .flatMap(({ credential }) => ('passwordFile' in credential ? [credential.passwordFile] : []));
-  return [...passwords, ...keyFilesOf(cluster?.objects).map(([, file]) => file)];
 }
 
 /**

@@ -2,13 +2,14 @@ import { constants } from 'node:fs';
 import { access, readdir, stat } from 'node:fs/promises';
 import path from 'node:path';
 import { directoryOf } from '../access/load-policy.ts';
-import { type Config, passwordFilesOf } from '../config/config.ts';
+import type { Config } from '../config/config.ts';
 import { type HomePaths, ROLES, type Role } from '../config/home.ts';
+import { filesOfLogins } from '../config/login.ts';
 import { INDEX_FILE } from '../core/store/layout.ts';
 import type { Fault } from '../platform/fault.ts';
 import { trustedIds, untrustedFault } from '../platform/file-owner.ts';
 import { whyTooLong } from '../platform/ipc/unix-socket.ts';
-import { secretFilesOf } from './secret-files.ts';
+import { namedSecretsOf, secretFilesOf } from './secret-files.ts';
 
 /** The directory of a home in which a restore under way has its files. */
 export const RESTORING = '.restoring';
@@ -97,20 +98,23 @@ async function inaccessibleFault(
 
 async function untrusted(config: Config, paths: HomePaths, { role, isStart }: FilesScope): Promise<Fault[]> {
   const wanted = (one: Role) => role === undefined || role === one;
-  const state = path.dirname(paths.authState);
+  const [state, certificates] = [path.dirname(paths.authState), path.dirname(paths.ca.certificate)];
   // Root examines homes whose roles run as users of their own.
-  const trusted = await trustedIds([paths.home, ...(process.geteuid?.() === 0 ? [state] : [])]);
+  const trusted = await trustedIds([paths.home, ...(process.geteuid?.() === 0 ? [state, certificates] : [])]);
   const configuration = path.dirname(paths.policy);
   const files = [
     configuration,
     path.join(configuration, 'hubgate.yaml'),
     ...(wanted('auth') ? [paths.users, ...(await policyFiles(paths))] : []),
+    ...authorityFiles(config, paths, wanted),
   ];
+  // A person who can write into these can replace keys.
+  const ofKeys = [...(wanted('auth') ? [state] : []), ...(wanted('gateway') ? [certificates] : [])];
   const found = await Promise.all([
     ...files.map((file) => untrustedFault(file, trusted)),
     // A directory that root has made is a mount, such as an emptyDir of Kubernetes, which everybody in the
     // container may write.
-    ...(isStart ? runtimes(paths, role) : []).map((file) =>
+    ...(isStart ? [...runtimes(paths, role), ...ofKeys] : []).map((file) =>
       untrustedFault(file, trusted, { ofRootIsGood: true }),
     ),
     ...(isStart ? keysOf(config, paths, role) : []).map((file) => untrustedFault(file, trusted)),
@@ -125,6 +129,22 @@ async function policyFiles({ policy }: HomePaths): Promise<string[]> {
   return [policy, directory, ...more];
 }
 
+/** Returns the files of authorities. A person who can write one can pass for whom it vouches for. */
+function authorityFiles(
+  { tls, upstreams, egress, logins }: Config,
+  { ca }: HomePaths,
+  wanted: (role: Role) => boolean,
+): string[] {
+  const ofLogins = filesOfLogins(logins).flatMap(({ file, kind }) => (kind === 'ca' ? [file] : []));
+  const files = [
+    ...(wanted('gateway') ? [tls.clientCa ?? ca.certificate] : []),
+    ...(wanted('core') ? upstreams.map((upstream) => upstream.ca) : []),
+    ...(wanted('auth') ? ofLogins : []),
+    ...(wanted('core') || wanted('auth') ? [egress.ca] : []),
+  ];
+  return files.filter((file) => file !== undefined);
+}
+
 function runtimes(paths: HomePaths, role: Role | undefined): string[] {
   return role === undefined
     ? [paths.supervisorRuntime, ...Object.values(paths.runtime)]
@@ -135,7 +155,6 @@ function runtimes(paths: HomePaths, role: Role | undefined): string[] {
 function keysOf(config: Config, paths: HomePaths, role: Role | undefined): string[] {
   return [
     ...secretFilesOf(role ?? 'all', paths).filter((file) => file !== paths.users),
-    ...(role === undefined || role === 'gateway' ? [config.tls.key] : []),
-    ...(role === undefined || role === 'core' ? passwordFilesOf(config) : []),
+    ...namedSecretsOf(role ?? 'all', config),
   ];
 }

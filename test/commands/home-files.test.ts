@@ -1,6 +1,17 @@
 import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
-import { chmod, chown, mkdir, mkdtemp, readdir, rm, stat, symlink, writeFile } from 'node:fs/promises';
+import {
+  chmod,
+  chown,
+  copyFile,
+  mkdir,
+  mkdtemp,
+  readdir,
+  rm,
+  stat,
+  symlink,
+  writeFile,
+} from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, test } from 'node:test';
@@ -28,10 +39,11 @@ const checked = (directory = home) =>
   run((terminal) => check({ home: directory, json: false }, {}, terminal));
 const prepared = () => run((terminal) => prepareHome({ home }, {}, terminal));
 
-function start(directory = home) {
+function start(directory = home, user?: number) {
   const { HOME, PATH } = process.env;
   const args = [BIN, 'start', '--home', directory];
-  return spawnSync(process.execPath, args, { env: { HOME, PATH, ...COMPILED }, encoding: 'utf8' });
+  const as = user === undefined ? { env: { HOME, PATH, ...COMPILED } } : { uid: user, gid: user };
+  return spawnSync(process.execPath, args, { ...as, encoding: 'utf8', timeout: 20_000 });
 }
 
 function examined() {
@@ -64,6 +76,72 @@ test('configuration that everybody may write is refused by start, check and doct
   for (const file of all) await chmod(at(file), modes.get(file) ?? assert.fail());
   await chmod(at('config'), 0o1777);
   assert.equal((await checked()).code, 0);
+});
+
+/** A configuration that names a file of each kind, except for the certificates of the server. */
+const NAMING = `
+upstreams:
+  docker.io: { username: acme, passwordFile: keys/hub, ca: keys/hub.crt }
+egress: { proxy: "http://proxy.corp:3128", username: acme, passwordFile: keys/proxy, ca: keys/proxy.crt }
+tls: { clientCa: keys/clients.crt }
+login:
+  corp:
+    oidc: { issuer: "https://id.corp", clientId: hubgate, clientSecretFile: keys/oidc }
+  ad:
+    ldap:
+      { url: "ldaps://dc1.corp", people: "ou=people,dc=corp", bindDn: "cn=h", bindPasswordFile: keys/ldap, ca: keys/ldap.crt }
+`;
+const NAMED_SECRETS = ['hub', 'proxy', 'oidc', 'ldap'].map((name) => `keys/${name}`);
+const NAMED_AUTHORITIES = ['hub', 'proxy', 'clients', 'ldap'].map((name) => `keys/${name}.crt`);
+
+/** Makes a home whose configuration names all these files. */
+async function preparedNaming(): Promise<void> {
+  await prepared();
+  await mkdir(at('keys'));
+  await writeFile(at('config/hubgate.yaml'), NAMING);
+  for (const file of NAMED_SECRETS) await writeFile(at(file), 'secret', { mode: 0o600 });
+  for (const file of NAMED_AUTHORITIES) await copyFile(at('certs/ca.crt'), at(file));
+  assert.equal((await checked()).stderr, '');
+}
+
+test('a file of authorities that everybody may write is refused by start, check and doctor', async () => {
+  await preparedNaming();
+  for (const file of NAMED_AUTHORITIES) await chmod(at(file), 0o666);
+  const started = start();
+  assert.equal(started.status, 2);
+  for (const said of [started.stderr, (await checked()).stderr, (await examined()).stdout])
+    for (const file of NAMED_AUTHORITIES)
+      assert.ok(said.includes(`type: chmod o-w '${at(file)}'`), `${file}: ${said}`);
+});
+
+test('the local CA is examined as a file of authorities where no other is named', async () => {
+  await prepared();
+  await chmod(at('certs/ca.crt'), 0o666);
+  assert.match((await checked()).stderr, /^certs\/ca\.crt: has the mode 0666: everybody may write it; /m);
+});
+
+test('doctor names every secret file that others may read', async () => {
+  await preparedNaming();
+  for (const file of NAMED_SECRETS) await chmod(at(file), 0o604);
+  const { stdout } = await examined();
+  for (const file of NAMED_SECRETS) assert.ok(stdout.includes(`chmod 0600 ${file}`), `${file}: ${stdout}`);
+});
+
+test('a start refuses keys of another user, and directories in which another user could replace them', async (t) => {
+  if (process.geteuid?.() !== 0) return t.diagnostic('only root can give files away');
+  await preparedNaming();
+  await chmod(home, 0o755);
+  spawnSync('chown', ['-R', `${OTHER}:${OTHER}`, home]);
+  const others = [...NAMED_SECRETS, 'state', 'certs'];
+  for (const file of others) {
+    await chown(at(file), OTHER + 1, OTHER);
+    const isDirectory = !file.startsWith('keys');
+    await chmod(at(file), isDirectory ? 0o775 : 0o640);
+  }
+  const started = start(home, OTHER);
+  assert.equal(started.status, 2, started.stdout);
+  for (const file of others)
+    assert.ok(started.stderr.includes(`${at(file)}: belongs to user ${OTHER + 1}, `), started.stderr);
 });
 
 test('of owners and groups: this user, root, the home’s owner and groups of this process are trusted, and others are not', async () => {

@@ -3,10 +3,11 @@ import { chmod, mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { after, before, test } from 'node:test';
-import { type Config, passwordFilesOf, settingsFor } from '../../src/config/config.ts';
+import { type Config, settingsFor } from '../../src/config/config.ts';
 import { describeEgress } from '../../src/config/egress.ts';
 import type { Environment } from '../../src/config/environment.ts';
 import { loadConfig } from '../../src/config/load-config.ts';
+import { namedSecretsOf } from '../../src/launch/secret-files.ts';
 import { formatFault } from '../../src/platform/fault.ts';
 import { makeAuthority } from '../support/certificates.ts';
 
@@ -383,7 +384,7 @@ test('only the core is told of the object store', async () => {
   });
   for (const role of ['auth', 'gateway'] as const)
     assert.doesNotMatch(JSON.stringify(settingsFor(role, loaded.value)), /s3\.corp|a-key|s-key/);
-  assert.deepEqual(passwordFilesOf(loaded.value), ['/nowhere/a-key', '/nowhere/s-key']);
+  assert.deepEqual(namedSecretsOf('core', loaded.value), ['/nowhere/a-key', '/nowhere/s-key']);
 });
 
 test('the environment sets the object store', async () => {

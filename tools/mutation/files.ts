@@ -136,6 +136,27 @@ export const filesMutants: readonly Mutant[] = [
     tests: ['test/commands/home-files.test.ts'],
   },
   {
+    defence: 'authorities that everybody may write are not believed',
+    file: 'src/launch/home-files.ts',
+    find: '    ...authorityFiles(config, paths, wanted),\n',
+    replace: '',
+    tests: ['test/commands/home-files.test.ts'],
+  },
+  {
+    defence: 'a directory of keys in which another user may replace them is refused',
+    file: 'src/launch/home-files.ts',
+    find: '[...runtimes(paths, role), ...ofKeys]',
+    replace: 'runtimes(paths, role)',
+    tests: ['test/commands/home-files.test.ts'],
+  },
+  {
+    defence: 'the secrets of logins that another user may replace are refused',
+    file: 'src/launch/secret-files.ts',
+    find: "one.kind === 'secret'",
+    replace: "one.kind === 'ca'",
+    tests: ['test/commands/home-files.test.ts'],
+  },
+  {
     defence: 'a home that is too long for its sockets is refused before anything is made',
     file: 'src/launch/home-files.ts',
     find: '    ...longSockets(config, paths),\n',

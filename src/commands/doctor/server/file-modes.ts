@@ -1,7 +1,6 @@
 import { stat } from 'node:fs/promises';
-import { passwordFilesOf } from '../../../config/config.ts';
 import { inHome } from '../../../config/home.ts';
-import { secretFilesOf } from '../../../launch/secret-files.ts';
+import { namedSecretsOf, secretFilesOf } from '../../../launch/secret-files.ts';
 import { type Finding, type Looked, wrong } from '../checks.ts';
 import type { ExaminedServer } from './server.ts';
 
@@ -23,15 +22,13 @@ export async function fileModes(server: ExaminedServer): Promise<Looked> {
 }
 
 function modesOf({ paths, config }: ExaminedServer): Modes {
-  const { tls, log } = config;
   const files = [
-    ...passwordFilesOf(config),
+    ...namedSecretsOf('all', config),
     ...secretFilesOf('all', paths),
-    tls.key,
     ...Object.values(paths.runtime),
     paths.supervisorRuntime,
     paths.lastPolicy,
-    log.audit,
+    config.log.audit,
   ];
   return [
     ...[...new Set(files)].map((file) => [file, SHARED] as const),
