@@ -20,7 +20,7 @@ async function homeWith(t: TestContext, policy: string): Promise<string> {
   return home;
 }
 
-for (const page of ['README.md', 'docs/try.md', 'docs/policy-tutorial.md']) {
+for (const page of ['docs/try.md', 'docs/policy-tutorial.md']) {
   test(`${page} prints what Hubgate says`, async (t) => {
     const text = readFileSync(path.join(ROOT, page), 'utf8');
     const questions = [...text.matchAll(QUESTION)];

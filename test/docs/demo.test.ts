@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
+import { mkdtemp, readdir, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import path from 'node:path';
-import { test } from 'node:test';
+import { type TestContext, test } from 'node:test';
 import { demo } from '../../tools/demo.ts';
 import { demoPicture } from '../../tools/demo-picture.ts';
 import { drawTerminal } from '../../tools/terminal-picture.ts';
@@ -24,11 +26,28 @@ function part(text: string, heading: string): string {
   return text.slice(start, end === -1 ? undefined : end);
 }
 
-test('the demonstration shows a pull, a pull from the cache, a private image, a deny, and the audit log', async () => {
+/** Lets everything that makes a temporary directory make it in a new one, and returns that one. */
+async function ownTemporaryDirectory(t: TestContext): Promise<string> {
+  const directory = await mkdtemp(path.join(tmpdir(), 'hubgate-demo-'));
+  const before = process.env.TMPDIR;
+  process.env.TMPDIR = directory;
+  t.after(async () => {
+    if (before === undefined) delete process.env.TMPDIR;
+    else process.env.TMPDIR = before;
+    await rm(directory, { recursive: true });
+  });
+  return directory;
+}
+
+test('the demonstration shows a pull, a pull from the cache, a private image, a deny, and the audit log', async (t) => {
+  const directory = await ownTemporaryDirectory(t);
+  const start = performance.now();
   let text = '';
   await demo((line) => {
     text += `${line}\n`;
   });
+  assert.ok(performance.now() - start < 60_000, 'it takes a minute at most');
+  assert.deepEqual(await readdir(directory), [], 'it removes everything that it made');
   const ofPublic = part(text, 'Everybody who logs in');
   assert.equal(ofPublic.match(/blobs\/\S+ {3}200, 1000000 bytes, its digest is right/g)?.length, 2, text);
   assert.match(
@@ -42,7 +61,7 @@ test('the demonstration shows a pull, a pull from the cache, a private image, a 
   const ofDeny = part(text, 'A deny');
   assert.match(ofDeny, /403, CentOS is at its end; use debian\n/);
   assert.match(ofDeny, /decided by {2}deny old config\/access\.yaml/);
-  // If this fails, the picture in the README is old: npm run docs:demo.
+  // If this fails, the picture in docs/try.md is old: npm run docs:demo.
   assert.equal(constant(demoPicture(text)), constant(readFileSync(PICTURE, 'utf8')));
   const audit = part(text, 'Who pulled what');
   assert.match(audit, /deny +403 +user:bo .*docker\.io\/library\/centos:latest/);

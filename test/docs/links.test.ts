@@ -16,6 +16,8 @@ import { parseFiles } from '../access/support/policy.ts';
 const ROOT = path.join(import.meta.dirname, '../..');
 const LONGEST_LINE = 100;
 const MOST_COLUMNS = 4;
+/** The lines of a high screen. */
+const ONE_SCREEN = 80;
 /** The tables of `npm run bench` have a column for each figure. */
 const WITH_WIDE_TABLES = ['docs/performance.md'];
 
@@ -172,6 +174,11 @@ test('prose has at most 100 characters in a line, and a table at most four colum
     wide.map(({ place, text }) => `${place}: ${columnsOf(text)} columns`),
     [],
   );
+});
+
+test('the README fits on one screen', () => {
+  const lines = readFileSync(path.join(ROOT, 'README.md'), 'utf8').split('\n').length - 1;
+  assert.ok(lines <= ONE_SCREEN, `it has ${lines} lines, and may have ${ONE_SCREEN}`);
 });
 
 /** Counts the columns in the line that separates the head of a table from its rows. */
