@@ -30,7 +30,12 @@ export interface LeasedElsewhere {
   readonly kind: 'elsewhere';
   readonly node: string;
   readonly fence: number;
+  /** The milliseconds until the lease runs out, unless the node renews it. */
+  readonly endsIn: number;
 }
+
+/** A lease that need not run out. */
+export type GoneLease = Pick<LeasedElsewhere, 'node' | 'fence'>;
 
 const TAKE = `INSERT INTO hubgate.download AS d (digest, node, fence, lease_until)
   VALUES ($1, $2, nextval('hubgate.fence'), now() + $3 * interval '1 ms')
@@ -52,7 +57,7 @@ export class Leases {
    * lease need not run out.
    * @throws DatabaseUnavailable
    */
-  async take(key: string, gone: Omit<LeasedElsewhere, 'kind'> = NOBODY): Promise<Lease | LeasedElsewhere> {
+  async take(key: string, gone: GoneLease = NOBODY): Promise<Lease | LeasedElsewhere> {
     const { database, nodes, limits } = this.#options;
     for (;;) {
       const [taken] = await database.rows<{ fence: number }>(TAKE, [
@@ -74,8 +79,9 @@ export class Leases {
    */
   async holder(key: string): Promise<LeasedElsewhere | undefined> {
     const { database } = this.#options;
-    const [row] = await database.rows<{ node: string; fence: number }>(
-      'SELECT node, fence FROM hubgate.download WHERE digest = $1 AND lease_until >= now()',
+    const [row] = await database.rows<Omit<LeasedElsewhere, 'kind'>>(
+      `SELECT node, fence, 1000 * extract(epoch FROM lease_until - now())::float8 AS "endsIn"
+        FROM hubgate.download WHERE digest = $1 AND lease_until >= now()`,
       [key],
     );
     return row && { kind: 'elsewhere', ...row };

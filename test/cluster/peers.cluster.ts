@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { chmod, readFile, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:https';
+import { createServer as createTcpServer, type Socket } from 'node:net';
 import path from 'node:path';
 import { Readable } from 'node:stream';
 import { after, afterEach, beforeEach, test } from 'node:test';
@@ -24,7 +25,7 @@ import { imageOf } from '../support/image.ts';
 import { ACCOUNT, QUIET } from '../support/test-core.ts';
 import { waitFor } from '../support/wait-for.ts';
 import { startPostgres } from './support/postgres-server.ts';
-import { nodeOptions, startNode } from './support/test-cluster.ts';
+import { nodeOptions, PATIENT_CLUSTER, startNode } from './support/test-cluster.ts';
 
 const DIGEST = `sha256:${'1'.repeat(64)}` as Digest;
 const confirm = async () => ok({ kind: 'blob' });
@@ -100,6 +101,32 @@ test('a node that is too busy is still known to have the content; one that has l
   status = 404;
   await pull();
   assert.deepEqual(await copies(), []);
+});
+
+test('a node that is frozen is waited for until its lease runs out, and no longer', async () => {
+  const { node } = await join('n1');
+  const { options } = await join('n2');
+  await node.nodes.refresh();
+  // The kernel of a frozen node accepts connections.
+  const connections = new Set<Socket>();
+  const frozen = createTcpServer((socket) => connections.add(socket));
+  frozen.listen(options.listen);
+  await once(frozen, 'listening');
+  stack.defer(() => {
+    for (const socket of connections) socket.destroy();
+    frozen.close();
+  });
+  await database.change(
+    `INSERT INTO hubgate.download (digest, node, fence, lease_until)
+      VALUES ($1, 'n2', nextval('hubgate.fence'), now() + interval '1 s')`,
+    [DIGEST],
+  );
+  await using download = node.sources.begin(DIGEST);
+  const { upstream } = silentUpstream();
+  const begun = performance.now();
+  assert.equal((await download.open(0, undefined, { upstream, confirm })).kind, 'ok');
+  assert.ok(connections.size > 0);
+  assert.ok(performance.now() - begun < PATIENT_CLUSTER.peerAnswer);
 });
 
 test('however many strangers ask a node, it reads the nodes once at a time', async () => {

@@ -31,16 +31,15 @@ export class PeerClient implements AsyncDisposable {
     this.#options = options;
   }
 
-  /** Opens content from the offset `from` on. */
-  async open(node: ClusterNode, digest: Digest, from: number): Promise<PeerAnswer> {
-    const { limits } = this.#options;
+  /** Opens content from the offset `from` on. The answer must begin within so many milliseconds. */
+  async open(
+    node: ClusterNode,
+    digest: Digest,
+    from: number,
+    within = Number.POSITIVE_INFINITY,
+  ): Promise<PeerAnswer> {
     try {
-      const answer = await this.#poolOf(node).request({
-        method: 'GET',
-        path: `${CONTENT_PATH}${digest}?from=${from}`,
-        headersTimeout: limits.peerAnswer,
-        bodyTimeout: limits.peerIdle,
-      });
+      const answer = await this.#request(node, `${CONTENT_PATH}${digest}?from=${from}`, within);
       // It may break off before anybody reads it. Whoever reads it later gets the error too.
       answer.body.on('error', () => {});
       if (answer.statusCode !== 200) {
@@ -66,6 +65,29 @@ export class PeerClient implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await Promise.all([...this.#pools.values()].map(({ pool }) => pool.destroy()));
+  }
+
+  /** A connection that is being opened does not heed the signal, so the time is measured beside it. */
+  async #request(node: ClusterNode, path: string, within: number) {
+    const { peerAnswer, peerIdle } = this.#options.limits;
+    const { promise: late, reject } = Promise.withResolvers<never>();
+    const ending = new AbortController();
+    const timer = setTimeout(
+      () => {
+        ending.abort();
+        reject(new Error(`node ${node.id} has not answered in time`));
+      },
+      Math.min(within, 2 * peerAnswer),
+    );
+    try {
+      const answer = this.#poolOf(node).request({
+        ...{ method: 'GET', path, signal: ending.signal },
+        ...{ headersTimeout: peerAnswer, bodyTimeout: peerIdle },
+      });
+      return await Promise.race([answer, late]);
+    } finally {
+      clearTimeout(timer);
+    }
   }
 
   /** A node that has started again has another certificate. */

@@ -5,7 +5,7 @@
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Copies } from '../../cluster/copies.ts';
-import type { Lease, LeasedElsewhere, Leases } from '../../cluster/leases.ts';
+import type { GoneLease, Lease, LeasedElsewhere, Leases } from '../../cluster/leases.ts';
 import type { ClusterLimits } from '../../cluster/limits.ts';
 import type { Nodes } from '../../cluster/nodes.ts';
 import type { StoredObject } from '../../cluster/objects/stored-objects.ts';
@@ -106,7 +106,7 @@ export class SharedDownload implements AsyncDisposable {
   #object: StoredObject | undefined;
   #objectOpened = 0;
   /** The lease of a node that has ended for certain. */
-  #gone: LeasedElsewhere | undefined;
+  #gone: GoneLease | undefined;
 
   constructor(digest: Digest, options: SourcesOptions) {
     this.#digest = digest;
@@ -231,7 +231,9 @@ export class SharedDownload implements AsyncDisposable {
     const confirmed = await confirm();
     if (confirmed.kind !== 'ok') return confirmed;
     const node = nodes.find(holder.node) ?? (await nodes.findAlive(({ id }) => id === holder.node));
-    const answer = node && (await peers.open(node, this.#digest, from));
+    // When the lease of a frozen node runs out, nobody waits for the node any longer.
+    const within = Math.max(holder.endsIn, ASK_AGAIN_AFTER);
+    const answer = node && (await peers.open(node, this.#digest, from, within));
     if (answer?.kind === 'content') return ok(answer.body);
     // Nothing listens there any more, so its lease need not run out.
     this.#gone = answer?.kind === 'unanswered' && answer.isRefused ? holder : undefined;
