@@ -17,6 +17,15 @@ export function parseManifestMediaType(header: string): ManifestMediaType | unde
   return MANIFEST_MEDIA_TYPES.find((type) => type === essence);
 }
 
+/** Matches the types of layers that clients download from elsewhere, as Windows' base layers were. */
+const DOWNLOADED_ELSEWHERE =
+  /^application\/vnd\.(?:oci\.image\.layer\.nondistributable\.v1|docker\.image\.rootfs\.foreign\.diff)\.tar/;
+
+/** False for the type of a layer that its registry need not have. */
+export function isDistributable(mediaType = ''): boolean {
+  return !DOWNLOADED_ELSEWHERE.test(mediaType);
+}
+
 /** Matches a media type (RFC 9110 §8.3.1) that is short enough for a header, a log and a message. */
 const OWN_TYPE = /^application\/vnd\.[a-z0-9.+-]{1,100}$/;
 

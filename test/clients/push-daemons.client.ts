@@ -194,6 +194,16 @@ test('BuildKit pushes what it builds with its provenance, and keeps its cache he
     `${context('one')} && ${build('one')} --progress plain --import-cache ${cache} --output type=oci,dest=/dev/null`,
   );
   assert.match(rebuilt, /importing cache manifest from .*\n.*inferred cache manifest type: \S+ done/);
+  // The form that BuildKit had first is an index whose manifests are layers.
+  const former = cache.replace(':cache', ':former');
+  await cid.mustRun(
+    `${context('other')} && ${build('other')} --export-cache ${former},mode=max,image-manifest=false`,
+  );
+  await dev.mustRun('buildctl prune --all');
+  const again = await dev.mustRun(
+    `${context('other')} && ${build('other')} --progress plain --import-cache ${former} --output type=oci,dest=/dev/null`,
+  );
+  assert.match(again, /COPY file .*\n.*CACHED/);
 });
 
 test('docker buildx pushes what it builds with its provenance', { skip: withoutBuildx }, async () => {

@@ -56,6 +56,20 @@ export const hostedMutants: readonly Mutant[] = [
     tests: PUSH,
   },
   {
+    defence: 'a layer that need not be here stays with its image if it is here',
+    file: MANIFESTS,
+    find: 'return [...blobs, ...layers, ...manifests];',
+    replace: 'return [...blobs, ...manifests];',
+    tests: COLLECT,
+  },
+  {
+    defence: 'only the layers of two types need not be here',
+    file: 'src/registry/media-type.ts',
+    find: 'return !DOWNLOADED_ELSEWHERE.test(mediaType);',
+    replace: "return !mediaType.includes('foreign') && !mediaType.includes('nondistributable');",
+    tests: PUSH,
+  },
+  {
     defence: 'a mounted blob must be in the other repository',
     file: 'src/core/hosted/push-blob.ts',
     find: 'if (blob === undefined) return undefined;',

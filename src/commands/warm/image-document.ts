@@ -1,5 +1,6 @@
 import { z } from 'zod';
 import { type Digest, parseDigest } from '../../registry/digest.ts';
+import { isDistributable } from '../../registry/media-type.ts';
 import { PLATFORM } from './platform.ts';
 
 const DESCRIPTOR = z.object({
@@ -19,13 +20,10 @@ const DOCUMENT = z.object({
   layers: z.array(DESCRIPTOR).default([]),
 });
 
-/** Matches layers that are not in the registry, as Windows' base layers were. */
-const FOREIGN = /\.foreign\.|\.nondistributable\./;
-
 export interface ImageDocument {
   /** The manifests of an index. */
   readonly manifests: readonly Descriptor[];
-  /** The config and layers of an image. */
+  /** The config and layers of an image, except those that registries need not have. */
   readonly blobs: readonly Descriptor[];
 }
 
@@ -50,5 +48,5 @@ export function readImageDocument(bytes: Buffer): ImageDocument | undefined {
   if (!read.success) return undefined;
   const { manifests, config, layers } = read.data;
   const blobs = [config ?? [], layers].flat();
-  return { manifests, blobs: blobs.filter(({ mediaType = '' }) => !FOREIGN.test(mediaType)) };
+  return { manifests, blobs: blobs.filter(({ mediaType }) => isDistributable(mediaType)) };
 }

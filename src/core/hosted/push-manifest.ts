@@ -76,7 +76,7 @@ export class ManifestPush {
     const { bytes, mediaType, subject, artifactType = null, annotations = null } = manifest;
     yield* change.addRepository.run(repository);
     const id = (yield* select.repository.get(repository))?.id ?? 0;
-    yield* this.#requireChildren(statements, id, manifest);
+    const children = yield* childrenOf(statements, id, manifest);
     const isNew = (yield* select.manifestHead.get(id, digest)) === undefined;
     if (isNew) yield* this.#requireSpace(statements, id, repository, manifest);
     const tags = reference.kind === 'tag' ? [reference.tag] : request.tags;
@@ -87,20 +87,9 @@ export class ManifestPush {
       ...[id, digest, mediaType, bytes.length, now],
       ...[subject ?? null, artifactType, annotations, bytes],
     );
-    if (isNew)
-      for (const child of [...manifest.blobs, ...manifest.manifests])
-        yield* change.putChild.run(id, digest, child);
+    // A layer that was elsewhere may have come since an earlier push of this manifest.
+    for (const child of children) yield* change.putChild.run(id, digest, child);
     return { kind: 'published', digest, size: bytes.length, subject, previous: previous[0] };
-  }
-
-  *#requireChildren(
-    { select }: HostedStatements,
-    id: number,
-    { blobs, manifests }: PushedManifest,
-  ): HostedStep<void> {
-    for (const blob of blobs) if ((yield* select.blob.get(id, blob)) === undefined) refuseWithout(blob);
-    for (const manifest of manifests)
-      if ((yield* select.manifestHead.get(id, manifest)) === undefined) refuseWithout(manifest);
   }
 
   *#requireSpace(
@@ -140,6 +129,29 @@ export class ManifestPush {
     yield* change.addHistory.run(id, tag, digest, before?.digest ?? null, clock(), by.subject, by.credential);
     return before?.digest;
   }
+}
+
+/**
+ * Returns the content of the repository that a manifest names, which stays as long as the manifest.
+ *
+ * @throws RefusedChange if something is missing that must be there
+ */
+function* childrenOf(
+  { select }: HostedStatements,
+  id: number,
+  { blobs, layersElsewhere, manifests }: PushedManifest,
+): HostedStep<readonly Digest[]> {
+  for (const blob of blobs) if ((yield* select.blob.get(id, blob)) === undefined) refuseWithout(blob);
+  for (const named of manifests)
+    if (
+      (yield* select.manifestHead.get(id, named)) === undefined &&
+      (yield* select.blob.get(id, named)) === undefined
+    )
+      refuseWithout(named);
+  const layers: Digest[] = [];
+  for (const layer of layersElsewhere)
+    if ((yield* select.blob.get(id, layer)) !== undefined) layers.push(layer);
+  return [...blobs, ...layers, ...manifests];
 }
 
 function refuseWithout(child: Digest): never {

@@ -1,6 +1,10 @@
 import { isObject, propertyOf } from '../../platform/object-properties.ts';
 import { type Digest, parseDigest } from '../../registry/digest.ts';
-import { type ManifestMediaType, parseManifestMediaType } from '../../registry/media-type.ts';
+import {
+  isDistributable,
+  type ManifestMediaType,
+  parseManifestMediaType,
+} from '../../registry/media-type.ts';
 import { whyInvalidManifest } from '../pull/validate-document.ts';
 import { type HostedRefusal, refuseWrite } from './refusal.ts';
 
@@ -9,8 +13,11 @@ export interface PushedManifest {
   readonly kind: 'valid';
   readonly mediaType: ManifestMediaType;
   readonly bytes: Buffer;
-  /** The blobs and manifests that must be in the repository. */
+  /** The blobs that must be in the repository. */
   readonly blobs: readonly Digest[];
+  /** The layers that may be elsewhere. */
+  readonly layersElsewhere: readonly Digest[];
+  /** What an index names, which must be in the repository. It may be a blob, as in a cache of BuildKit. */
   readonly manifests: readonly Digest[];
   readonly subject: Digest | undefined;
   /** The type by which a list of referrers describes and filters it. */
@@ -18,9 +25,6 @@ export interface PushedManifest {
   /** The JSON of its annotations. */
   readonly annotations: string | undefined;
 }
-
-/** Layers of these types are downloaded from elsewhere, so they need not be in the repository. */
-const NOT_DISTRIBUTABLE = /(?:nondistributable|foreign)/;
 
 /** Parses the body of a push. The type of the manifest is that of the request. */
 export function parsePushedManifest(bytes: Buffer, contentType: string): PushedManifest | HostedRefusal {
@@ -33,12 +37,17 @@ export function parsePushedManifest(bytes: Buffer, contentType: string): PushedM
   const why = whyInvalidManifest(bytes, mediaType);
   if (why !== undefined) return refuseWrite('MANIFEST_INVALID', `the manifest is ${why}`);
   const document: unknown = JSON.parse(bytes.toString('utf8'));
-  const blobs = digestsOf([propertyOf(document, 'config'), ...listOf(document, 'layers')]);
+  const { here = [], elsewhere = [] } = Object.groupBy(listOf(document, 'layers'), (layer) =>
+    isDistributable(textOf(layer, 'mediaType')) ? 'here' : 'elsewhere',
+  );
+  const blobs = digestsOf([propertyOf(document, 'config'), ...here]);
+  const layersElsewhere = digestsOf(elsewhere);
   const manifests = digestsOf(listOf(document, 'manifests'));
   const subjectDescriptor = propertyOf(document, 'subject');
   const [subject] = digestsOf([subjectDescriptor]) ?? [];
   if (
     blobs === undefined ||
+    layersElsewhere === undefined ||
     manifests === undefined ||
     (isObject(subjectDescriptor) && subject === undefined)
   )
@@ -54,6 +63,7 @@ export function parsePushedManifest(bytes: Buffer, contentType: string): PushedM
     mediaType,
     bytes,
     blobs,
+    layersElsewhere,
     manifests,
     subject,
     artifactType,
@@ -68,7 +78,7 @@ function digestsOf(descriptors: readonly unknown[]): readonly Digest[] | undefin
     if (descriptor === undefined || descriptor === null) continue;
     const digest = parseDigest(textOf(descriptor, 'digest') ?? '');
     if (digest === undefined) return undefined;
-    if (!NOT_DISTRIBUTABLE.test(textOf(descriptor, 'mediaType') ?? '')) digests.add(digest);
+    digests.add(digest);
   }
   return [...digests];
 }

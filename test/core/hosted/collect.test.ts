@@ -85,6 +85,40 @@ test('the blobs of a deleted manifest stay for a day, and those of another one f
   assert.ok(await has(core, `blobs/${digestOf('{}')}`));
 });
 
+test('a layer that need not be here stays with its image if somebody has pushed it', async () => {
+  await using core = await HostedCore.start();
+  const config = await core.pushBlob('{}');
+  const [layer, late] = [await core.pushBlob('a layer of Windows'), digestOf('pushed after its image')];
+  const mediaType = 'application/vnd.oci.image.layer.nondistributable.v1.tar+gzip';
+  const layers = [layer, late].map((digest) => ({ mediaType, digest, size: 18, urls: [] }));
+  const image = imageOf(config, layer, 18, { layers });
+  assert.equal((await core.pushManifest('1.0', image)).status, 201);
+  await core.pushBlob('pushed after its image');
+  assert.equal((await core.pushManifest('1.0', image)).status, 201);
+  core.core.now += 2 * DAY;
+  await collect(core);
+  for (const digest of [layer, late]) {
+    assert.ok(await has(core, `blobs/${digest}`));
+    assert.equal((await core.write('DELETE', `blobs/${digest}`)).status, 403);
+  }
+});
+
+test('what an index names as a manifest may be a blob, as in a cache of BuildKit, and stays with it', async () => {
+  await using core = await HostedCore.start();
+  const layer = await core.pushBlob('a layer of the cache');
+  const cache = index({
+    manifests: [{ mediaType: 'application/vnd.oci.image.layer.v1.tar', digest: layer, size: 20 }],
+  });
+  assert.equal((await core.pushManifest('cache', cache)).status, 201);
+  core.core.now += 2 * DAY;
+  await collect(core);
+  assert.ok(await has(core, `blobs/${layer}`));
+  await core.write('DELETE', `manifests/${digestOf(cache)}`);
+  core.core.now += DAY + 1;
+  await collect(core);
+  assert.ok(!(await has(core, `blobs/${layer}`)));
+});
+
 test('a file stays as long as one repository has it', async () => {
   await using core = await HostedCore.start();
   const digest = await core.pushBlob('shared');

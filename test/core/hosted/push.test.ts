@@ -174,6 +174,12 @@ test('what a manifest names must be in its repository', async () => {
     const layers = [{ mediaType, digest: layer, size: 9, urls: ['https://example.com/x'] }];
     assert.equal((await core.pushManifest('2.0', imageOf(config, layer, 9, { layers }))).status, 201);
   }
+  // Only these types are of layers that are elsewhere, and a config never is.
+  const similar = 'application/vnd.acme.foreign.v1+json';
+  const layers = [{ mediaType: similar, digest: layer, size: 9 }];
+  assert.equal((await core.pushManifest('3.0', imageOf(config, layer, 9, { layers }))).status, 400);
+  const foreign = { config: { mediaType: types[0], digest: layer, size: 9 }, layers: [] };
+  assert.equal((await core.pushManifest('3.0', imageOf(config, layer, 9, foreign))).status, 400);
 });
 
 test('a manifest that is none, or not its digest, or too large, is refused', async () => {
