@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import { mkdir, mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, test } from 'node:test';
@@ -7,7 +7,7 @@ import type { NamespaceRules } from '../../src/core/hosted/namespace.ts';
 import { parseAuditLine } from '../../src/protocol/audit-line.ts';
 import { readAuditLog } from '../support/audit-log.ts';
 import { FakeHub } from '../support/fake-hub.ts';
-import { HostedCore } from '../support/hosted-core.ts';
+import { digestOf, HostedCore, OCI_INDEX, OCI_MANIFEST } from '../support/hosted-core.ts';
 import { imageOf, referrerOf } from '../support/image.ts';
 import { ACCOUNT } from '../support/test-core.ts';
 import { runVerb } from './support/terminal.ts';
@@ -74,6 +74,30 @@ test('an image is promoted under its digest, with its signature, and its tag say
   assert.match(history.stdout, new RegExp(`promote ${source}`));
   // It can be repeated.
   assert.equal((await promote(source, 'base/nginx:1.27')).code, 0);
+});
+
+test('all referrers of a hosted image come along, also those after the first page of their list', async () => {
+  await using core = await startCore();
+  const settings = path.join(home, 'config/hubgate.yaml');
+  const written = (await readFile(settings, 'utf8')).replace(
+    'directory: hosted',
+    `directory: ${core.directory}`,
+  );
+  await writeFile(settings, written);
+  const source = { repository: 'base/many' };
+  const image = await core.pushImage('1.0', 'layer', source);
+  const subject = { mediaType: OCI_MANIFEST, digest: digestOf(image), size: image.length };
+  const pushed: string[] = [];
+  for (const at of ['1', '2', '3']) {
+    const annotations = { at, text: 'x'.repeat(1_500_000) };
+    const referrer = { schemaVersion: 2, mediaType: OCI_INDEX, manifests: [], subject, annotations };
+    pushed.push(digestOf(JSON.stringify(referrer)));
+    assert.equal((await core.pushManifest(pushed.at(-1) ?? '', referrer, source)).status, 201);
+  }
+  const done = await promote('base/many:1.0', 'base/promoted:1.0');
+  assert.equal(done.code, 0, done.stderr);
+  for (const digest of pushed)
+    assert.equal((await core.read(`manifests/${digest}`, { repository: 'base/promoted' })).status, 200);
 });
 
 test('the image stays when the cache forgets it and the upstream is gone', async () => {

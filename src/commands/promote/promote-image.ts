@@ -1,6 +1,6 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { CoreAnswer, CoreClient } from '../../gateway/clients/core-client.ts';
-import type { Digest } from '../../registry/digest.ts';
+import { type Digest, parseDigest } from '../../registry/digest.ts';
 import { ERRORS, type ErrorName } from '../../registry/error.ts';
 import { parseTag, type Reference, type Tag } from '../../registry/reference.ts';
 import type { Repository } from '../../registry/repository.ts';
@@ -58,6 +58,7 @@ export class PromotionDenied extends Error {
   }
 }
 
+type ReferrersRoute = Extract<RepositoryRoute, { kind: 'referrers' }>;
 type FetchedManifest = Extract<CoreAnswer, { kind: 'manifest' }> & { readonly bytes: Buffer };
 
 /** The most levels of nested indexes, and of referrers that refer to referrers. */
@@ -151,18 +152,26 @@ class Promoting {
 
   /** Copies the referrers of a manifest, and the referrers of these. */
   async #copyReferrers(digest: Digest, depth: number): Promise<void> {
-    const { source: repository } = this.#promotion;
-    const route = { kind: 'referrers', repository, digest } as const;
-    const answer = await this.#pull(route);
-    if (answer.kind === 'refused' && answer.error === 'MANIFEST_UNKNOWN') return;
-    if (answer.kind === 'refused') throw unavailable(answer.error);
-    if (answer.kind !== 'document')
-      throw new Error(`the core answers with a ${answer.kind} for a list of referrers`);
-    for (const referrer of readImageDocument(answer.bytes)?.manifests ?? []) {
-      if (this.#manifests.has(referrer.digest)) continue;
-      await this.#copy(await this.#fetch({ kind: 'digest', digest: referrer.digest }), 0);
+    for await (const referrer of this.#referrersOf(digest)) {
+      if (this.#manifests.has(referrer)) continue;
+      await this.#copy(await this.#fetch({ kind: 'digest', digest: referrer }), 0);
       this.#referrers++;
-      if (depth < MAX_REFERRER_DEPTH) await this.#copyReferrers(referrer.digest, depth + 1);
+      if (depth < MAX_REFERRER_DEPTH) await this.#copyReferrers(referrer, depth + 1);
+    }
+  }
+
+  /** Lists the referrers of a manifest, page by page. An upstream without such a list has none. */
+  async *#referrersOf(digest: Digest): AsyncGenerator<Digest, void> {
+    const { source: repository } = this.#promotion;
+    for (let route: ReferrersRoute | undefined = { kind: 'referrers', repository, digest }; route; ) {
+      const answer: CoreAnswer = await this.#pull(route);
+      if (answer.kind === 'refused' && answer.error === 'MANIFEST_UNKNOWN') return;
+      if (answer.kind === 'refused') throw unavailable(answer.error);
+      if (answer.kind !== 'document')
+        throw new Error(`the core answers with a ${answer.kind} for a list of referrers`);
+      for (const referrer of readImageDocument(answer.bytes)?.manifests ?? []) yield referrer.digest;
+      const last = parseDigest(answer.next?.last ?? '');
+      route = last && { ...route, last };
     }
   }
 
