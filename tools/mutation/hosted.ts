@@ -70,6 +70,13 @@ export const hostedMutants: readonly Mutant[] = [
     tests: PUSH,
   },
   {
+    defence: 'no database is begun beside blobs',
+    file: 'src/core/hosted/sqlite-hosted-database.ts',
+    find: 'const isUsed = version !== undefined || hasBlobs(directory);',
+    replace: 'const isUsed = version !== undefined;',
+    tests: LIMITS,
+  },
+  {
     defence: 'a mounted blob must be in the other repository',
     file: 'src/core/hosted/push-blob.ts',
     find: 'if (blob === undefined) return undefined;',
@@ -205,7 +212,7 @@ export const hostedMutants: readonly Mutant[] = [
   {
     defence: 'the database of hosted repositories is not begun anew',
     file: 'src/core/hosted/sqlite-hosted-database.ts',
-    find: 'if (found === 0 && version !== undefined)',
+    find: 'if (found === 0 && isUsed)',
     replace: 'if (found < 0)',
     tests: LIMITS,
   },

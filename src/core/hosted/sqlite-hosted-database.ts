@@ -1,4 +1,4 @@
-import { chmodSync, existsSync, readFileSync } from 'node:fs';
+import { chmodSync, existsSync, readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { backup, DatabaseSync, type StatementSync } from 'node:sqlite';
 import { writeFileAtomically } from '../../platform/atomic-file.ts';
@@ -208,15 +208,17 @@ async function openDatabase(directory: string): Promise<DatabaseSync> {
     throw new Error(
       `${versionFile} says version ${version}, and this Hubgate knows version ${HOSTED_VERSION} only`,
     );
-  // A directory that was used before had a database. An empty one in its place would hide the loss.
-  if (version !== undefined && !existsSync(file)) throw new Error(`${file} is missing`);
+  // A directory that was used before had a database. An empty one in its place would hide the loss, and the
+  // blobs would be removed as those that no repository names.
+  const isUsed = version !== undefined || hasBlobs(directory);
+  if (isUsed && !existsSync(file)) throw new Error(`${file} is missing`);
   const database = new DatabaseSync(file);
   try {
     chmodSync(file, 0o600);
     database.exec('PRAGMA locking_mode = EXCLUSIVE; PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL');
     database.exec('PRAGMA foreign_keys = ON; PRAGMA recursive_triggers = ON; BEGIN IMMEDIATE');
     const found = schemaVersion(database);
-    if (found === 0 && version !== undefined) throw new Error(`${file} is empty`);
+    if (found === 0 && isUsed) throw new Error(`${file} is empty`);
     if (found !== 0 && found !== HOSTED_SCHEMA_VERSION)
       throw new Error(`${file} has version ${found}, and this Hubgate knows ${HOSTED_SCHEMA_VERSION} only`);
     if (found === 0) database.exec(`${HOSTED_TABLES} PRAGMA user_version = ${HOSTED_SCHEMA_VERSION};`);
@@ -228,6 +230,15 @@ async function openDatabase(directory: string): Promise<DatabaseSync> {
   }
   if (version === undefined) await writeFileAtomically(versionFile, `${HOSTED_VERSION}\n`, 0o640);
   return database;
+}
+
+/** True if a file is there that a database has named. A restore that broke off leaves blobs alone. */
+function hasBlobs(directory: string): boolean {
+  const blobs = path.join(directory, 'blobs');
+  return (
+    existsSync(blobs) &&
+    readdirSync(blobs, { recursive: true, withFileTypes: true }).some((entry) => entry.isFile())
+  );
 }
 
 function readIfPresent(file: string): string | undefined {

@@ -290,6 +290,8 @@ test('what was pushed is there after a restart, and uploads are not', async () =
 for (const [what, damage] of [
   ['damaged', (file: string) => writeFile(file, 'this is not a database, and it is longer than a header')],
   ['empty', (file: string) => writeFile(file, '')],
+  ['missing', (file: string) => rm(file)],
+  ['missing with its version, as after a restore that broke off', withoutVersion],
 ] as const)
   test(`a database that is ${what} is not begun anew: hosted names answer 503 until it is restored`, async () => {
     await using core = await HostedCore.start();
@@ -307,6 +309,11 @@ for (const [what, damage] of [
     assert.equal((await core.core.send({ path: '/status' })).status, 200);
     assert.notEqual((await core.core.ask('library/alpine/manifests/latest')).status, 503);
   });
+
+async function withoutVersion(file: string): Promise<void> {
+  await rm(file);
+  await rm(path.join(path.dirname(file), 'VERSION'));
+}
 
 test('a hosted name is never asked upstream, and a name outside the namespaces is unknown', async () => {
   await using core = await HostedCore.start();
