@@ -70,7 +70,10 @@ const PACKAGE_HOMES: Readonly<Record<string, readonly string[]>> = {
 };
 
 /** A declaration that a module exports. */
-const EXPORTED = /^export (?:async )?(?:function\*?|class|interface|type|const) (\w+)/gm;
+const EXPORTED = /^export (?:async )?(?:function\*?|(?:abstract )?class|interface|type|const) (\w+)/gm;
+
+/** A declaration of a type, exported or not. */
+const TYPE = /^(?:export )?(?:declare )?(?:(?:abstract )?class|interface|type) (\w+)/gm;
 
 const FILES = globSync('src/**/*.ts', { cwd: ROOT });
 
@@ -199,17 +202,23 @@ test('only the policy’s loaders do I/O in access', () => {
 });
 
 test('an exported name is declared once in src', () => {
+  assert.deepEqual(declaredTwice(EXPORTED), []);
+});
+
+test('a name of a type is declared once in src, exported or not', () => {
+  assert.deepEqual(declaredTwice(TYPE), []);
+});
+
+/** A schema and the type that it validates may have one name each in one file, not in two. */
+function declaredTwice(declaration: RegExp): [string, string[]][] {
   const declared = new Map<string, string[]>();
   for (const file of FILES) {
     const text = readFileSync(path.join(ROOT, file), 'utf8');
-    for (const [, name = ''] of text.matchAll(EXPORTED)) {
-      // A schema and the type that it validates may have one name each in one file, not in two.
+    for (const [, name = ''] of text.matchAll(declaration))
       declared.set(name, [...new Set([...(declared.get(name) ?? []), file])]);
-    }
   }
-  const twice = [...declared].filter(([, files]) => files.length > 1);
-  assert.deepEqual(twice, []);
-});
+  return [...declared].filter(([, files]) => files.length > 1);
+}
 
 test('there are no barrels and no drawers', () => {
   for (const file of FILES)

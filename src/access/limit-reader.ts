@@ -5,8 +5,7 @@ import { coversSubject, type GroupMembers } from './covered-subject.ts';
 import { LIMIT, parseShare, RESERVE } from './limit-schema.ts';
 import type { LimitData, ReserveData } from './policy-data.ts';
 import { LIST } from './policy-schema.ts';
-
-type YamlPath = readonly PropertyKey[];
+import type { YamlPath } from './yaml-fault.ts';
 
 /** The knowledge of the reader of a policy when it comes to the limits. */
 export interface LimitContext {

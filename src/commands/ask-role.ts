@@ -28,7 +28,7 @@ const DEADLINE = 20_000;
 const UNAVAILABLE = 503;
 const ERROR_BODY = z.object({ errors: z.tuple([z.object({ message: z.string() })]) });
 
-type Answered<Schema extends z.ZodType> = { readonly answer: z.output<Schema> } | 'none' | 'silent';
+type RoleAnswer<Schema extends z.ZodType> = { readonly answer: z.output<Schema> } | 'none' | 'silent';
 
 /**
  * Asks the running core of a home. Returns `none` if the core does not know what the question is about.
@@ -38,9 +38,9 @@ export async function askCore<Schema extends z.ZodType>(
   { home }: CoreCommandOptions,
   question: CoreQuestion<Schema>,
   { stderr }: Terminal,
-): Promise<Answered<Schema>> {
+): Promise<RoleAnswer<Schema>> {
   const { coreSocket } = pathsIn(home);
-  let said: Answered<Schema>;
+  let said: RoleAnswer<Schema>;
   try {
     said = await askRole(coreSocket, question);
   } catch (error) {
@@ -67,7 +67,7 @@ function whyUnavailable(error: unknown): string | undefined {
 export async function askRole<Schema extends z.ZodType>(
   socket: string,
   { method, path, body, schema, deadline = DEADLINE }: CoreQuestion<Schema>,
-): Promise<Answered<Schema>> {
+): Promise<RoleAnswer<Schema>> {
   // The client waits for a role that is just being started; a command has no reason to wait.
   if (!isThere(socket)) return 'silent';
   await using client = openSocketClient(socket);

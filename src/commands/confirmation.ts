@@ -30,7 +30,7 @@ export interface InForceNow {
 const PATIENCE = 3_000;
 const PEER = 'auth';
 
-type Confirmation = 'confirmed' | 'no mirror' | { readonly missing: string };
+type WithdrawalConfirmation = 'confirmed' | 'no mirror' | { readonly missing: string };
 
 /**
  * Prints what was done, and whether the running mirror confirms it. Returns 1 if a mirror runs and does not
@@ -59,7 +59,7 @@ export async function confirmWithdrawal(
   return 1;
 }
 
-async function confirm(withdrawal: Withdrawal, paths: HomePaths): Promise<Confirmation> {
+async function confirm(withdrawal: Withdrawal, paths: HomePaths): Promise<WithdrawalConfirmation> {
   const { authSocket, coreSocket } = paths;
   try {
     if (await isServed(authSocket)) {
@@ -88,7 +88,7 @@ async function isServed(socket: string): Promise<boolean> {
   return promise.finally(() => connection.destroy());
 }
 
-async function askAuth({ isWithdrawn }: Withdrawal, auth: HttpClient): Promise<Confirmation> {
+async function askAuth({ isWithdrawn }: Withdrawal, auth: HttpClient): Promise<WithdrawalConfirmation> {
   const end = performance.now() + PATIENCE;
   const left = () => Math.max(0, Math.ceil(end - performance.now()));
   let etag: string | undefined;
@@ -111,7 +111,7 @@ function readInForce(text: string): InForceNow {
   return { subjects: new Map(subjects), revokedCertificates: new Set(revokedCertificates) };
 }
 
-async function askForGateways(auth: HttpClient, left: number): Promise<Confirmation> {
+async function askForGateways(auth: HttpClient, left: number): Promise<WithdrawalConfirmation> {
   const path = `/gateways?wait=${left}`;
   const answer = await askPeer(auth, PEER, { method: 'GET', path, deadline: left + PATIENCE });
   const { current, behind } = parseAnswer(PEER, answer, GATEWAYS);

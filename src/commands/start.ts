@@ -14,7 +14,7 @@ import { Interruption } from '../launch/interruption.ts';
 import { loadOrPrint, printFaults, printWarnings } from '../launch/load.ts';
 import { tooFewOpenFiles } from '../launch/open-files.ts';
 import { withFreePorts } from '../launch/ports.ts';
-import { type Prepared, prepareStart, printFirst } from '../launch/prepare.ts';
+import { type PreparedStart, prepareStart, printFirst } from '../launch/prepare.ts';
 import { returnMemory } from '../launch/return-memory.ts';
 import { environmentOf, takeEnvironment } from '../launch/role-environment.ts';
 import { runRole } from '../launch/run-role.ts';
@@ -93,7 +93,7 @@ export async function start(options: StartOptions, terminal: Terminal): Promise<
 async function welcome(
   config: Config,
   paths: HomePaths,
-  prepared: Prepared,
+  prepared: PreparedStart,
   terminal: Terminal,
 ): Promise<void> {
   await printWelcome(config, paths, prepared, terminal);

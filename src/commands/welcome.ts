@@ -6,7 +6,7 @@ import { directoryOf } from '../access/load-policy.ts';
 import type { Config, Upstream, UpstreamCredentialConfig } from '../config/config.ts';
 import { describeEgress } from '../config/egress.ts';
 import type { HomePaths } from '../config/home.ts';
-import type { Prepared } from '../launch/prepare.ts';
+import type { PreparedStart } from '../launch/prepare.ts';
 import { printLine, type Terminal } from '../launch/terminal.ts';
 import { diskSpace } from '../platform/disk-space.ts';
 import { formatSize } from '../platform/size.ts';
@@ -15,7 +15,7 @@ import { formatSize } from '../platform/size.ts';
 export async function printWelcome(
   config: Config,
   paths: HomePaths,
-  { ca, firstPassword }: Prepared,
+  { ca, firstPassword }: PreparedStart,
   { stdout }: Terminal,
 ): Promise<void> {
   const print = (name: string, text: string) => printLine(stdout, `  ${name.padEnd(16)}${text}`);

@@ -16,7 +16,7 @@ import { ownCommand } from './own-command.ts';
 import { isPairConfigured } from './server-certificate.ts';
 import { printLine, type Terminal } from './terminal.ts';
 
-export interface Prepared {
+export interface PreparedStart {
   /** The local CA's certificate, if that CA issued the server's. */
   readonly ca?: string;
   /** True if this start made a local CA for a node of a cluster, whose nodes need the same one. */
@@ -42,7 +42,7 @@ export async function prepareStart(
   config: Config,
   paths: HomePaths,
   scope: PrepareScope = {},
-): Promise<Prepared> {
+): Promise<PreparedStart> {
   const { role } = scope;
   const wanted = (one: Role) => role === undefined || role === one;
   for (const one of ROLES.filter(wanted)) await mkdir(paths.runtime[one], { recursive: true, mode: 0o750 });
@@ -140,7 +140,7 @@ async function exists(file: string): Promise<boolean> {
 
 /** Prints what somebody has to know of a home that is new. */
 export async function printFirst(
-  { firstPassword, isNewCaOfNode = false }: Prepared,
+  { firstPassword, isNewCaOfNode = false }: PreparedStart,
   paths: HomePaths,
   environment: Environment,
   terminal: Terminal,

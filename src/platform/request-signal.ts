@@ -1,7 +1,7 @@
 import { subscribe } from 'node:diagnostics_channel';
 import { IncomingMessage } from 'node:http';
 
-interface Watched {
+interface WatchedRequest {
   readonly signal: AbortSignal;
   /** After this, the end of the connection no longer aborts the signal. */
   readonly detach: () => void;
@@ -14,7 +14,7 @@ interface Watched {
  */
 export function provideRequestSignal(): void {
   if ('signal' in IncomingMessage.prototype) return;
-  const watched = new WeakMap<IncomingMessage, Watched>();
+  const watched = new WeakMap<IncomingMessage, WatchedRequest>();
   subscribe('http.server.response.finish', (message) => {
     if (hasRequest(message)) watched.get(message.request)?.detach();
   });
@@ -28,7 +28,7 @@ export function provideRequestSignal(): void {
   });
 }
 
-function watch(request: IncomingMessage): Watched {
+function watch(request: IncomingMessage): WatchedRequest {
   const { socket } = request;
   const controller = new AbortController();
   const abort = () => controller.abort();

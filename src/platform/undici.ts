@@ -14,6 +14,8 @@ import pool from 'undici/lib/dispatcher/pool.js';
 Object.assign(dispatcher.prototype, api);
 
 export type { Dispatcher } from 'undici';
+/** The headers of a response by their names in lower case. */
+export type ReceivedHeaders = Readonly<undici.Dispatcher.ResponseData['headers']>;
 export const Agent: typeof undici.Agent = agent;
 export type Agent = undici.Agent;
 export const Pool: typeof undici.Pool = pool;

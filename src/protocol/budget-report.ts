@@ -54,6 +54,7 @@ export const BUDGET_REPORT = z.object({
   reserves: z.array(z.object({ id: z.string(), refusals: z.int() })),
 });
 export type BudgetReport = Readonly<z.output<typeof BUDGET_REPORT>>;
+export type AccountBudget = BudgetReport['accounts'][number];
 
 /**
  * `POST /budget/used` returns how much of each budget is used. The body is like the header `budgets` of a

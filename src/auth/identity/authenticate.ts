@@ -106,7 +106,7 @@ function federation({ federatedLogin }: Pick<AuthenticateOptions, 'federatedLogi
   };
 }
 
-function serviceTokens(options: TokenDependencies): IdentityProvider {
+function serviceTokens(options: ServiceTokenDependencies): IdentityProvider {
   return {
     name: 'service token',
     async authenticate({ login, address }) {
@@ -196,7 +196,7 @@ class AttemptedPassword implements PasswordAttempt {
   }
 }
 
-type TokenDependencies = Pick<AuthenticateOptions, 'users' | 'state' | 'logins' | 'clock'>;
+type ServiceTokenDependencies = Pick<AuthenticateOptions, 'users' | 'state' | 'logins' | 'clock'>;
 
 /**
  * Returns the owner of a token. If the directory has refused the person, `until` is 0, and the token is
@@ -204,7 +204,7 @@ type TokenDependencies = Pick<AuthenticateOptions, 'users' | 'state' | 'logins' 
  */
 async function currentOwner(
   token: StoredToken,
-  { users, state, logins }: TokenDependencies,
+  { users, state, logins }: ServiceTokenDependencies,
 ): Promise<CountedOwner | undefined> {
   if (!isOfPerson(token)) return ownerOf(token, { users: users.current, people: new Map() });
   const { login, id } = identityOf(token);
@@ -220,7 +220,7 @@ async function byServiceToken(
   presented: ServiceToken,
   name: string,
   address: string,
-  dependencies: TokenDependencies,
+  dependencies: ServiceTokenDependencies,
 ): Promise<Verdict> {
   const { state, clock } = dependencies;
   const token = await state.token(presented.id);

@@ -59,7 +59,7 @@ export interface CheckPasswordOptions {
 }
 
 /** The verdict on a password. If it is right, `hash` is the hash that is now in force. */
-type Judged = { readonly right: true; readonly hash: string } | { readonly right: false };
+type JudgedPassword = { readonly right: true; readonly hash: string } | { readonly right: false };
 
 export async function createCheckPassword(
   options: CheckPasswordOptions,
@@ -67,8 +67,8 @@ export async function createCheckPassword(
   const { users, parameters, delays, renewHash, remembersWrong } = options;
   const { clock, monotonic = () => performance.now() } = options;
   const queue = new FairQueue(HASHES);
-  const cached = new ExpiringCache<Judged>(PASSWORD_CHECK.maxCached, clock);
-  const judging = new SingleFlight<Judged | 'given up' | undefined>();
+  const cached = new ExpiringCache<JudgedPassword>(PASSWORD_CHECK.maxCached, clock);
+  const judging = new SingleFlight<JudgedPassword | 'given up' | undefined>();
   // The key is useless to somebody who reads it in memory, because each start makes another one.
   const key = randomBytes(32);
   const decoyFor = createDecoyHashes(await hashPassword('', parameters), key);
@@ -79,7 +79,7 @@ export async function createCheckPassword(
   const cacheKeyOf = (...parts: readonly string[]) =>
     createHmac('sha256', key).update(JSON.stringify(parts)).digest('base64');
 
-  const verify = async ({ username, password }: PasswordAttempt): Promise<Judged> => {
+  const verify = async ({ username, password }: PasswordAttempt): Promise<JudgedPassword> => {
     // The user is read after every wait, because the entry may have changed.
     const user = users.current.get(username);
     const hash = user?.passwordHash ?? decoyFor(username, users.current);
@@ -102,7 +102,7 @@ export async function createCheckPassword(
     });
   };
 
-  const judge = async (attempt: PasswordAttempt, end: number): Promise<Judged | undefined> => {
+  const judge = async (attempt: PasswordAttempt, end: number): Promise<JudgedPassword | undefined> => {
     const judged = await hashing(attempt, end, () => verify(attempt));
     if (!judged?.right || !isWeakerThan(judged.hash, parameters)) return judged;
     const better = await hashing(attempt, end, () => hashPassword(attempt.password, parameters));
@@ -110,7 +110,7 @@ export async function createCheckPassword(
     return { right: true, hash: await renewHash(attempt.username, judged.hash, better) };
   };
 
-  const judgeOnce = async (attempt: PasswordAttempt): Promise<Judged | undefined> => {
+  const judgeOnce = async (attempt: PasswordAttempt): Promise<JudgedPassword | undefined> => {
     const { username, password } = attempt;
     const user = users.current.get(username);
     // A password that is wrong while its user is disabled may be right when the user is enabled, hence the
@@ -146,7 +146,7 @@ export async function createCheckPassword(
   return Object.assign(check, { spendHash, waiting: () => queue.waiting });
 }
 
-function outcomeOf(judged: Judged | undefined): LoginOutcome {
+function outcomeOf(judged: JudgedPassword | undefined): LoginOutcome {
   if (judged === undefined) return 'unknown';
   return judged.right ? 'right' : 'wrong';
 }

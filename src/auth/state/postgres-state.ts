@@ -26,7 +26,7 @@ const OWNER_LOCK = 7_143_922;
 const BEGIN_CHANGE =
   'BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL idle_in_transaction_session_timeout = 2000';
 
-type TokenRow = Omit<StoredToken, 'push'> & { readonly push: readonly string[] | null };
+type PostgresTokenRow = Omit<StoredToken, 'push'> & { readonly push: readonly string[] | null };
 
 export interface PostgresStateOptions {
   readonly database: Postgres;
@@ -41,7 +41,7 @@ export function createPostgresState(options: PostgresStateOptions): AuthState {
   return new PostgresState(options);
 }
 
-interface Use {
+interface PostgresUse {
   readonly sql: string;
   readonly values: readonly PostgresValue[];
 }
@@ -50,7 +50,7 @@ class PostgresState implements AuthState {
   readonly #database: Postgres;
   readonly #changes = new MutableValue(0);
   /** The last use of each credential, until it is written. */
-  readonly #uses = new Map<string, Use>();
+  readonly #uses = new Map<string, PostgresUse>();
   #writing: NodeJS.Timeout | undefined;
 
   constructor({ database, notifications }: PostgresStateOptions) {
@@ -63,14 +63,14 @@ class PostgresState implements AuthState {
   }
 
   async tokens(): Promise<readonly StoredToken[]> {
-    const rows = await this.#database.rows<TokenRow>(
+    const rows = await this.#database.rows<PostgresTokenRow>(
       `SELECT ${TOKEN} FROM hubgate.token ORDER BY created_at, id`,
     );
     return rows.map(tokenIn);
   }
 
   async token(id: string): Promise<StoredToken | undefined> {
-    const row = await this.#find<TokenRow>(`SELECT ${TOKEN} FROM hubgate.token WHERE id = $1`, [id]);
+    const row = await this.#find<PostgresTokenRow>(`SELECT ${TOKEN} FROM hubgate.token WHERE id = $1`, [id]);
     return row && tokenIn(row);
   }
 
@@ -334,6 +334,6 @@ async function putToken(token: StoredToken, queries: PostgresQueries): Promise<v
   );
 }
 
-function tokenIn({ push, ...token }: TokenRow): StoredToken {
+function tokenIn({ push, ...token }: PostgresTokenRow): StoredToken {
   return { ...token, ...(push !== null && { push }) };
 }

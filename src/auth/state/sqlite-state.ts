@@ -44,7 +44,7 @@ function whyUnusable(file: string, error: Error): string {
   return `${reason}; make room on the disk of ${path.dirname(file)}, or make it writable: users cannot be authenticated without this file`;
 }
 
-interface Use {
+interface SqliteUse {
   readonly sql: string;
   readonly values: readonly SQLInputValue[];
 }
@@ -56,7 +56,7 @@ class SqliteState implements AuthState {
   readonly #polling: Disposable;
   readonly #statements = new Map<string, StatementSync>();
   /** The last use of each credential, until it is written. */
-  readonly #uses = new Map<string, Use>();
+  readonly #uses = new Map<string, SqliteUse>();
   #writing: NodeJS.Timeout | undefined;
   #checkpointing: NodeJS.Timeout | undefined;
   #seen: unknown;

@@ -6,6 +6,7 @@
 import type { Readable } from 'node:stream';
 import type { Logger } from '../../platform/log.ts';
 import type { ObservableValue } from '../../platform/observable-value.ts';
+import type { ReceivedHeaders } from '../../platform/undici.ts';
 import { ObjectHealth } from './object-health.ts';
 import { ObjectParts, type ObjectUpload } from './object-parts.ts';
 import { drop, ObjectRequests, type ObjectRequestsOptions, readText } from './object-requests.ts';
@@ -188,10 +189,8 @@ function checksum(sha256: string | undefined): Record<string, string> {
     : { 'x-amz-checksum-sha256': Buffer.from(sha256, 'hex').toString('base64') };
 }
 
-type Headers = Readonly<Record<string, string | string[] | undefined>>;
-
 /** Returns the size of the whole object: `Content-Range` ends with it. */
-function sizeOf(headers: Headers, from: number): number | undefined {
+function sizeOf(headers: ReceivedHeaders, from: number): number | undefined {
   const text =
     from > 0 ? String(headers['content-range']).split('/').at(-1) : String(headers['content-length']);
   const size = Number(text);

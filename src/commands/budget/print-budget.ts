@@ -1,11 +1,9 @@
 import { type Output, printLine } from '../../launch/terminal.ts';
 import { formatSize } from '../../platform/size.ts';
-import type { BudgetReport } from '../../protocol/budget-report.ts';
+import type { AccountBudget, BudgetReport } from '../../protocol/budget-report.ts';
 import { printTable } from '../table.ts';
 
-type ReportedAccount = BudgetReport['accounts'][number];
-
-export function printAccounts(accounts: readonly ReportedAccount[], now: number, stdout: Output): void {
+export function printAccounts(accounts: readonly AccountBudget[], now: number, stdout: Output): void {
   if (accounts.length === 0) printLine(stdout, 'no pull was sent to an upstream yet');
   for (const account of accounts) {
     const name = account.account === null ? '' : `, account ${account.account}`;
@@ -20,7 +18,7 @@ export function printAccounts(accounts: readonly ReportedAccount[], now: number,
   }
 }
 
-function quotaOf({ upstream, used, windowMs, quota }: ReportedAccount): string {
+function quotaOf({ upstream, used, windowMs, quota }: AccountBudget): string {
   const ours = `${counted(used, 'pull')} through this mirror in ${hours(windowMs)}`;
   if (quota === null) return `${ours}; no quota is known, so it is neither shared nor reserved`;
   const { source, limit, left, elsewhere } = quota;
@@ -31,7 +29,7 @@ function quotaOf({ upstream, used, windowMs, quota }: ReportedAccount): string {
 
 /** Says when the quota will be empty at the present pace, and when all of it will be back. */
 export function forecastOf(
-  { quota, pullsPerHour, emptyAt, fullAgainAt }: Omit<ReportedAccount, 'upstream' | 'account'>,
+  { quota, pullsPerHour, emptyAt, fullAgainAt }: Omit<AccountBudget, 'upstream' | 'account'>,
   now: number,
 ): string {
   const pace = `${pullsPerHour >= 10 ? Math.round(pullsPerHour) : pullsPerHour.toFixed(1)} pulls an hour`;

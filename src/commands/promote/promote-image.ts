@@ -59,7 +59,7 @@ export class PromotionDenied extends Error {
 }
 
 type ReferrersRoute = Extract<RepositoryRoute, { kind: 'referrers' }>;
-type FetchedManifest = Extract<CoreAnswer, { kind: 'manifest' }> & { readonly bytes: Buffer };
+type ReadManifest = Extract<CoreAnswer, { kind: 'manifest' }> & { readonly bytes: Buffer };
 
 /** The most levels of nested indexes, and of referrers that refer to referrers. */
 const MAX_DEPTH = 4;
@@ -115,7 +115,7 @@ class Promoting {
   }
 
   /** Copies a manifest after all that it names. */
-  async #copy(manifest: FetchedManifest, depth: number): Promise<void> {
+  async #copy(manifest: ReadManifest, depth: number): Promise<void> {
     if (this.#manifests.has(manifest.digest)) return;
     const document = readImageDocument(manifest.bytes);
     if (document === undefined || depth > MAX_DEPTH)
@@ -193,7 +193,7 @@ class Promoting {
   }
 
   /** Returns what the tag meant before, if it meant something else. */
-  async #put(reference: Reference, { mediaType, bytes }: FetchedManifest): Promise<string | undefined> {
+  async #put(reference: Reference, { mediaType, bytes }: ReadManifest): Promise<string | undefined> {
     return this.#options.writer?.putManifest(reference, mediaType, bytes);
   }
 
@@ -209,14 +209,14 @@ class Promoting {
     throw new PromotionDenied(`${promoter.subject} may not ${action} ${what}: ${why}${reason}`, rule);
   }
 
-  async #fetch(reference: Reference): Promise<FetchedManifest> {
+  async #fetch(reference: Reference): Promise<ReadManifest> {
     const found = await this.#find(reference);
     if (found === undefined)
       throw new SourceUnavailable('there is no such image, or this mirror’s account does not see it', 404);
     return found;
   }
 
-  async #find(reference: Reference): Promise<FetchedManifest | undefined> {
+  async #find(reference: Reference): Promise<ReadManifest | undefined> {
     const route = { kind: 'manifest', repository: this.#promotion.source, reference } as const;
     const answer = await this.#pull(route);
     if (answer.kind === 'refused' && answer.error === 'MANIFEST_UNKNOWN') return undefined;

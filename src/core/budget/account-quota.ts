@@ -1,4 +1,4 @@
-import type { BudgetReport } from '../../protocol/budget-report.ts';
+import type { AccountBudget } from '../../protocol/budget-report.ts';
 import type { QuotaRefusal, Reserved } from '../../protocol/core-api.ts';
 import { parseUpstreamHost, type UpstreamHost } from '../../registry/repository.ts';
 import { BUDGET } from '../limits.ts';
@@ -183,7 +183,7 @@ export class AccountQuota {
     this.#isReadingUnsaved = false;
   }
 
-  report(now: number): BudgetReport['accounts'][number] {
+  report(now: number): AccountBudget {
     const quota = this.quota(now);
     const windowMs = this.#windowMs(now);
     const pulls = this.#pulls.count(ALL, windowMs, now);

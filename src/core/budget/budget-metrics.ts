@@ -1,8 +1,6 @@
 import type { Meters, MetricValue } from '../../platform/metrics.ts';
-import type { BudgetReport } from '../../protocol/budget-report.ts';
+import type { AccountBudget, BudgetReport } from '../../protocol/budget-report.ts';
 import type { Budgets } from './budgets.ts';
-
-type ReportedAccount = BudgetReport['accounts'][number];
 
 /** Registers the metrics of quotas and limits. The ids of limits and reserves come from the policy. */
 export function measureBudgets(meters: Meters, counts: Pick<Budgets, 'report'>): void {
@@ -26,7 +24,7 @@ export function measureBudgets(meters: Meters, counts: Pick<Budgets, 'report'>):
 
 function measureAccounts(meters: Meters, budgets: Pick<Budgets, 'report'>): void {
   const labels = ['upstream', 'account'];
-  const accounts = (read: (account: ReportedAccount) => number | null | undefined) => () =>
+  const accounts = (read: (account: AccountBudget) => number | null | undefined) => () =>
     budgets.report().accounts.flatMap((one): MetricValue[] => {
       const value = read(one);
       const { upstream, account } = one;

@@ -12,8 +12,14 @@ import { askHosted, type HostedStep, type HostedValue } from './hosted-step.ts';
 /** The most changes of one tag that are kept and listed. */
 export const MOST_TAG_CHANGES = 1_000;
 
+/** A repository, by its key in the database and by its path. */
+export interface HostedRepository {
+  readonly id: number;
+  readonly path: string;
+}
+
 /** The columns of each query. Only values that were parsed before are stored. */
-interface Rows {
+interface HostedRows {
   readonly repository: { readonly id: number; readonly bytes: number; readonly tags: number };
   readonly pathOf: { readonly path: string };
   readonly used: { readonly bytes: number };
@@ -54,7 +60,7 @@ interface Rows {
     readonly review_at: number;
   };
   readonly reviewAt: { readonly review_at: number };
-  readonly repositoriesAfter: { readonly id: number; readonly path: string };
+  readonly repositoriesAfter: HostedRepository;
   readonly allTags: {
     readonly name: Tag;
     readonly digest: Digest;
@@ -125,7 +131,7 @@ interface HostedChange {
   run(...values: HostedValue[]): HostedStep<number>;
 }
 
-export type HostedSelects = { readonly [Name in keyof Rows]: HostedSelect<Rows[Name]> };
+export type HostedSelects = { readonly [Name in keyof HostedRows]: HostedSelect<HostedRows[Name]> };
 
 export interface HostedStatements {
   readonly select: HostedSelects;

@@ -39,7 +39,7 @@ const TEXTS = Object.fromEntries(
   ]),
 ) as Readonly<Record<HostedQuery['name'], string>>;
 
-interface PendingChange {
+interface PostgresChange {
   /** Runs the change, and returns a function that gives the result to the caller that waits for it. */
   readonly run: (queries: PostgresQueries) => Promise<() => void>;
   readonly reject: (error: Error) => void;
@@ -53,7 +53,7 @@ export class PostgresHostedDatabase implements HostedDatabase {
   /** A database that is away may be back for the next read or change. */
   readonly failure = undefined;
   readonly #database: Postgres;
-  #pending: PendingChange[] = [];
+  #pending: PostgresChange[] = [];
   #isCommitting = false;
 
   constructor(database: Postgres) {
@@ -93,7 +93,7 @@ export class PostgresHostedDatabase implements HostedDatabase {
     this.#isCommitting = false;
   }
 
-  async #commit(group: readonly PendingChange[]): Promise<void> {
+  async #commit(group: readonly PostgresChange[]): Promise<void> {
     try {
       const settled = await this.#database.transaction(async (queries, script) => {
         const results: (() => void)[] = [];
@@ -110,7 +110,7 @@ export class PostgresHostedDatabase implements HostedDatabase {
 
 /** Runs one change of a group. If it throws, the others still count. */
 async function runAlone(
-  one: PendingChange,
+  one: PostgresChange,
   queries: PostgresQueries,
   script: (sql: string) => Promise<unknown>,
 ): Promise<() => void> {

@@ -5,7 +5,7 @@ import type { Digest } from '../../registry/digest.ts';
 import type { Tag } from '../../registry/reference.ts';
 import { type HostedDuty, runOnDuty } from './duty.ts';
 import type { HostedDatabase } from './hosted-database.ts';
-import type { HostedSelects, HostedStatements } from './hosted-statements.ts';
+import type { HostedRepository, HostedSelects, HostedStatements } from './hosted-statements.ts';
 import type { HostedStep } from './hosted-step.ts';
 import { COLLECTION } from './limits.ts';
 import type { NamespaceRules, RetentionRules } from './namespace.ts';
@@ -31,11 +31,6 @@ export interface RetentionRemoval {
   readonly why: string;
 }
 
-interface Place {
-  readonly id: number;
-  readonly path: string;
-}
-
 /** The name under which removed tags are in the history. */
 const AUTHOR = { subject: 'hubgate', credential: 'retention' };
 
@@ -58,11 +53,11 @@ export class RetentionPass implements AsyncDisposable {
   async retain(signal?: AbortSignal): Promise<readonly RetentionRemoval[]> {
     const { database, clock, log } = this.#options;
     const removals: RetentionRemoval[] = [];
-    for await (const { place, rules } of this.#places()) {
-      for await (const removal of this.#removals(place, rules)) {
+    for await (const { repository, rules } of this.#repositories()) {
+      for await (const removal of this.#removals(repository, rules)) {
         if (signal?.aborted) return removals;
         const isDone = await database.change((statements) =>
-          remove(statements, place, removal, rules, clock()),
+          remove(statements, repository, removal, rules, clock()),
         );
         if (!isDone) continue;
         removals.push(removal);
@@ -75,44 +70,50 @@ export class RetentionPass implements AsyncDisposable {
   /** Says what is due, and changes nothing. */
   async explain(): Promise<readonly RetentionRemoval[]> {
     const removals: RetentionRemoval[] = [];
-    for await (const { place, rules } of this.#places())
-      removals.push(...(await Array.fromAsync(this.#removals(place, rules))));
+    for await (const { repository, rules } of this.#repositories())
+      removals.push(...(await Array.fromAsync(this.#removals(repository, rules))));
     return removals;
   }
 
   /** Yields the repositories of the namespaces that have rules. */
-  async *#places(): AsyncGenerator<{ readonly place: Place; readonly rules: RetentionRules }, void> {
+  async *#repositories(): AsyncGenerator<
+    { readonly repository: HostedRepository; readonly rules: RetentionRules },
+    void
+  > {
     const { database, namespaces } = this.#options;
     if (database.failure !== undefined) return;
     for (const { name, retention: rules } of namespaces) {
       if (rules === undefined) continue;
       let after = `${name}/`;
       for (;;) {
-        const place = await database.read((select) => select.repositoriesAfter.get(after, name));
-        if (place === undefined) break;
-        after = place.path;
-        yield { place, rules };
+        const repository = await database.read((select) => select.repositoriesAfter.get(after, name));
+        if (repository === undefined) break;
+        after = repository.path;
+        yield { repository, rules };
       }
     }
   }
 
-  async *#removals(place: Place, rules: RetentionRules): AsyncGenerator<RetentionRemoval, void> {
+  async *#removals(
+    repository: HostedRepository,
+    rules: RetentionRules,
+  ): AsyncGenerator<RetentionRemoval, void> {
     const { database, clock } = this.#options;
-    yield* await database.read((select) => tagRemovals(select, place, rules, clock()));
+    yield* await database.read((select) => tagRemovals(select, repository, rules, clock()));
     const { untaggedAfter } = rules;
     if (untaggedAfter === undefined) return;
     let after = '';
     for (;;) {
       const before = clock() - untaggedAfter;
       const untagged = await database.read((select) =>
-        select.untagged.all(place.id, before, after, COLLECTION.batch),
+        select.untagged.all(repository.id, before, after, COLLECTION.batch),
       );
       for (const { digest } of untagged) {
         after = digest;
         const isDue = await database.read((select) =>
-          isLongUntagged(select, place.id, digest, before, clock()),
+          isLongUntagged(select, repository.id, digest, before, clock()),
         );
-        if (isDue) yield { repository: place.path, digest, why: 'it has no tag' };
+        if (isDue) yield { repository: repository.path, digest, why: 'it has no tag' };
       }
       if (untagged.length < COLLECTION.batch) return;
       // Other work runs between two batches.
@@ -130,7 +131,7 @@ export class RetentionPass implements AsyncDisposable {
  */
 function* tagRemovals(
   select: HostedSelects,
-  { id, path }: Place,
+  { id, path }: HostedRepository,
   { keepLast, unusedFor, tags: patterns }: RetentionRules,
   now: number,
 ): HostedStep<readonly RetentionRemoval[]> {
@@ -177,7 +178,7 @@ function* isLongUntagged(
 /** Returns false if a push has come before. */
 function* remove(
   statements: HostedStatements,
-  { id, path }: Place,
+  { id, path }: HostedRepository,
   { tag, digest, why }: RetentionRemoval,
   { untaggedAfter = 0 }: RetentionRules,
   now: number,

@@ -22,13 +22,13 @@ const NOT_A_DATABASE = 26;
 /** The most changes that are committed together, so that they do not block the event loop for long. */
 const GROUP = 64;
 
-interface PendingChange {
+interface SqliteChange {
   readonly run: () => void;
   readonly resolve: () => void;
   readonly reject: (error: Error) => void;
 }
 
-type Prepared = ReadonlyMap<HostedQuery['name'], StatementSync>;
+type PreparedStatements = ReadonlyMap<HostedQuery['name'], StatementSync>;
 
 /**
  * The database of the hosted repositories in a file. It is never begun anew. If the file cannot be used,
@@ -38,9 +38,9 @@ export class SqliteHostedDatabase implements HostedDatabase, Disposable {
   readonly #file: string;
   readonly #log: Logger;
   #database: DatabaseSync | undefined;
-  #prepared: Prepared | undefined;
+  #prepared: PreparedStatements | undefined;
   #failure: Error | undefined;
-  #pending: PendingChange[] = [];
+  #pending: SqliteChange[] = [];
 
   private constructor(file: string, log: Logger) {
     this.#file = file;
@@ -118,7 +118,7 @@ export class SqliteHostedDatabase implements HostedDatabase, Disposable {
     this.#prepared = new Map(texts.map(([name, text]) => [name, database.prepare(text)]));
   }
 
-  #usable(): Prepared {
+  #usable(): PreparedStatements {
     if (this.#failure !== undefined || this.#prepared === undefined)
       throw new HostedUnavailable('the database of the hosted repositories cannot be used', {
         cause: this.#failure,
@@ -141,7 +141,7 @@ export class SqliteHostedDatabase implements HostedDatabase, Disposable {
   }
 
   /** Returns those that have not thrown. */
-  #commit(group: readonly PendingChange[]): readonly PendingChange[] {
+  #commit(group: readonly SqliteChange[]): readonly SqliteChange[] {
     this.#usable();
     const database = this.#database;
     database?.exec('BEGIN IMMEDIATE');
@@ -181,13 +181,13 @@ export class SqliteHostedDatabase implements HostedDatabase, Disposable {
 }
 
 /** Runs a step to its end. Nothing else runs meanwhile, so a transaction contains nothing of another step. */
-function take<T>(prepared: Prepared, step: HostedStep<T>): T {
+function take<T>(prepared: PreparedStatements, step: HostedStep<T>): T {
   let taken = step.next();
   while (!taken.done) taken = step.next(answer(prepared, taken.value));
   return taken.value;
 }
 
-function answer(prepared: Prepared, { name, wants, values }: HostedQuery): unknown {
+function answer(prepared: PreparedStatements, { name, wants, values }: HostedQuery): unknown {
   const statement = prepared.get(name);
   if (statement === undefined) throw new Error(`only the database of a cluster knows the statement ${name}`);
   switch (wants) {

@@ -8,6 +8,7 @@ import type { Digest } from '../../registry/digest.ts';
 import type { Tag } from '../../registry/reference.ts';
 import type { StoredUpload } from './hosted-content.ts';
 import type { HostedDatabase } from './hosted-database.ts';
+import type { HostedRepository } from './hosted-statements.ts';
 import { orRefusal } from './refusal.ts';
 import {
   hasBlob,
@@ -50,12 +51,6 @@ interface LeftHosted {
   /** A tag, or the digest of a manifest. */
   readonly reference: string;
   readonly why: string;
-}
-
-/** A repository of the source. */
-interface Place {
-  readonly id: number;
-  readonly path: string;
 }
 
 const BATCH = 100;
@@ -108,20 +103,20 @@ class HostedTransfer {
   }
 
   /** Resolves to true if the target has the manifest. */
-  async #copyManifest(place: Place, digest: Digest): Promise<boolean> {
+  async #copyManifest(repository: HostedRepository, digest: Digest): Promise<boolean> {
     const { from, to } = this.#options;
-    if (await to.read((select) => hasManifest(select, place.path, digest))) return true;
-    const manifest = await from.read((select) => readHostedManifest(select, place.id, digest));
+    if (await to.read((select) => hasManifest(select, repository.path, digest))) return true;
+    const manifest = await from.read((select) => readHostedManifest(select, repository.id, digest));
     if (manifest === undefined) return false;
     for (const child of manifest.manifests)
-      if (!(await this.#copyManifest(place, child)))
-        return this.#leave(place, digest, `${child}, which it names, is not there`);
+      if (!(await this.#copyManifest(repository, child)))
+        return this.#leave(repository, digest, `${child}, which it names, is not there`);
     const stored = new Map<Digest, StoredUpload>();
-    const copies = manifest.blobs.map((blob) => this.#limit(() => this.#copyBlob(place, blob, stored)));
+    const copies = manifest.blobs.map((blob) => this.#limit(() => this.#copyBlob(repository, blob, stored)));
     const damage = (await Promise.all(copies)).find((why) => why !== undefined);
-    const why = damage ?? (await this.#put(place, manifest, stored));
+    const why = damage ?? (await this.#put(repository, manifest, stored));
     for (const one of stored.values()) await one.settle(why === undefined ? 'committed' : 'refused');
-    if (why !== undefined) return this.#leave(place, digest, why);
+    if (why !== undefined) return this.#leave(repository, digest, why);
     this.done.manifests++;
     this.done.blobs += stored.size;
     return true;
@@ -129,7 +124,7 @@ class HostedTransfer {
 
   /** Resolves to what is wrong with the blob. One that the repository has already is not copied. */
   async #copyBlob(
-    { path }: Place,
+    { path }: HostedRepository,
     { digest, size }: TransferredBlob,
     stored: Map<Digest, StoredUpload>,
   ): Promise<string | undefined> {
@@ -143,7 +138,7 @@ class HostedTransfer {
 
   /** Resolves to why the manifest could not be put. */
   async #put(
-    { path }: Place,
+    { path }: HostedRepository,
     manifest: TransferredManifest,
     stored: ReadonlyMap<Digest, StoredUpload>,
   ): Promise<string | undefined> {
@@ -154,18 +149,18 @@ class HostedTransfer {
     return refusal ? (refusal.message ?? refusal.error) : undefined;
   }
 
-  async #copyTag(place: Place, name: Tag): Promise<void> {
+  async #copyTag(repository: HostedRepository, name: Tag): Promise<void> {
     const { from, to } = this.#options;
-    const source = await from.read((select) => readTag(select, place.id, name));
+    const source = await from.read((select) => readTag(select, repository.id, name));
     // A tag may have moved to a manifest that came after the others were read.
-    if (source.tag !== undefined && !(await this.#copyManifest(place, source.tag.digest)))
-      return void this.#leave(place, name, `its manifest ${source.tag.digest} is not there`);
-    const outcome = await to.change((statements) => continueTag(statements, place.path, name, source));
+    if (source.tag !== undefined && !(await this.#copyManifest(repository, source.tag.digest)))
+      return void this.#leave(repository, name, `its manifest ${source.tag.digest} is not there`);
+    const outcome = await to.change((statements) => continueTag(statements, repository.path, name, source));
     if (outcome === 'set') this.done.tags++;
-    else if (outcome !== 'known') this.#leave(place, name, outcome.why);
+    else if (outcome !== 'known') this.#leave(repository, name, outcome.why);
   }
 
-  #leave({ path }: Place, reference: string, why: string): false {
+  #leave({ path }: HostedRepository, reference: string, why: string): false {
     const { left } = this.done;
     if (!left.some((one) => one.repository === path && one.reference === reference))
       left.push({ repository: path, reference, why });

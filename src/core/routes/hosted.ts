@@ -64,7 +64,7 @@ export function ownUploadRoutes({
 }
 
 /** One write: its context, its caller, and the query of its target. */
-interface Write extends HostedRouteDependencies {
+interface WriteRequest extends HostedRouteDependencies {
   readonly context: Context;
   readonly by: Uploader;
   readonly query: URLSearchParams;
@@ -96,7 +96,7 @@ function isPush({ method }: Context, resource: string): boolean {
 }
 
 /** Returns the key of the caller: a subject at an address with one client. A push belongs to one caller. */
-function callerOf({ context, by }: Write): string {
+function callerOf({ context, by }: WriteRequest): string {
   return context.get(CORE_HEADERS.caller) || by.subjectKey;
 }
 
@@ -119,7 +119,7 @@ export function answerDatabaseAway(context: Context): void {
   });
 }
 
-async function routeWrite(write: Write, resource: string): Promise<HostedRefusal | undefined> {
+async function routeWrite(write: WriteRequest, resource: string): Promise<HostedRefusal | undefined> {
   const { method } = write.context;
   const [kind = '', last = '', id] = resource.split('/');
   if (kind === 'blobs' && last === 'uploads') {
@@ -134,7 +134,7 @@ async function routeWrite(write: Write, resource: string): Promise<HostedRefusal
   return method === 'DELETE' ? deleteManifest(write, reference) : refuseWrite('UNSUPPORTED');
 }
 
-async function beginUpload(write: Write): Promise<HostedRefusal | undefined> {
+async function beginUpload(write: WriteRequest): Promise<HostedRefusal | undefined> {
   const { hosted, context, by, query } = write;
   const mounted = await mount(write);
   if (mounted?.kind === 'refused') return mounted;
@@ -164,7 +164,7 @@ async function mount({
   context,
   by,
   query,
-}: Write): Promise<PublishedBlob | HostedRefusal | undefined> {
+}: WriteRequest): Promise<PublishedBlob | HostedRefusal | undefined> {
   const digest = parseDigest(query.get('mount') ?? '');
   const [upstream = '', path = '', access = ''] = context.get(HOSTED_REQUEST_HEADERS.mountFrom).split(' ');
   const from = repositoryOf(upstream, path, names);
@@ -193,7 +193,7 @@ async function copyBlob(
   }
 }
 
-async function continueUpload(write: Write, id: string): Promise<HostedRefusal | undefined> {
+async function continueUpload(write: WriteRequest, id: string): Promise<HostedRefusal | undefined> {
   const { hosted, context, by, query } = write;
   const parsed = parseUploadId(id);
   const upload = parsed && hosted.uploads.find(parsed, by);
@@ -222,7 +222,10 @@ async function continueUpload(write: Write, id: string): Promise<HostedRefusal |
 }
 
 /** Continues an upload that another node has begun. */
-async function continueElsewhere(write: Write, id: UploadId | undefined): Promise<HostedRefusal | undefined> {
+async function continueElsewhere(
+  write: WriteRequest,
+  id: UploadId | undefined,
+): Promise<HostedRefusal | undefined> {
   const { context, sendToOwner } = write;
   const why = whyOver(write, id);
   if (id === undefined || sendToOwner === undefined || why.error !== 'BLOB_UPLOAD_UNKNOWN') return why;
@@ -230,11 +233,11 @@ async function continueElsewhere(write: Write, id: UploadId | undefined): Promis
   return isForwarded ? undefined : why;
 }
 
-function whyOver({ hosted, by }: Write, id: UploadId | undefined): HostedRefusal {
+function whyOver({ hosted, by }: WriteRequest, id: UploadId | undefined): HostedRefusal {
   return (id && hosted.uploads.whyRefused(id, by)) ?? refuseWrite('BLOB_UPLOAD_UNKNOWN');
 }
 
-async function appendToUpload(write: Write, upload: Upload): Promise<HostedRefusal | undefined> {
+async function appendToUpload(write: WriteRequest, upload: Upload): Promise<HostedRefusal | undefined> {
   const { context } = write;
   const received = receivedBody(context);
   const refusal = received.kind === 'refused' ? received : await upload.append(received);
@@ -243,7 +246,7 @@ async function appendToUpload(write: Write, upload: Upload): Promise<HostedRefus
 }
 
 async function completeUpload(
-  write: Write,
+  write: WriteRequest,
   upload: Upload,
   digest: Digest,
   signal: AbortSignal,
@@ -272,7 +275,7 @@ function receivedBody({ req }: Context): (ReceivedBody & { readonly kind: 'body'
 }
 
 /** A manifest is in memory until it is published, so only some are received at a time. */
-async function putManifest(write: Write, reference: Reference): Promise<HostedRefusal | undefined> {
+async function putManifest(write: WriteRequest, reference: Reference): Promise<HostedRefusal | undefined> {
   const { hosted, context, by, query } = write;
   const waiting = { deadline: MANIFEST_WAIT, signal: closingOf(context) };
   try {
@@ -286,7 +289,10 @@ async function putManifest(write: Write, reference: Reference): Promise<HostedRe
   }
 }
 
-async function receiveManifest(write: Write, reference: Reference): Promise<HostedRefusal | undefined> {
+async function receiveManifest(
+  write: WriteRequest,
+  reference: Reference,
+): Promise<HostedRefusal | undefined> {
   const { hosted, context, by, query } = write;
   const tags = query.getAll('tag').flatMap((tag) => parseTag(tag) ?? []);
   const isLong = Number(context.req.headers['content-length'] ?? 0) > MAX_DOCUMENT_SIZE;
@@ -312,7 +318,7 @@ async function receiveManifest(write: Write, reference: Reference): Promise<Host
 }
 
 async function deleteManifest(
-  { hosted, context, by }: Write,
+  { hosted, context, by }: WriteRequest,
   reference: Reference,
 ): Promise<HostedRefusal | undefined> {
   const removed = await hosted.removal.manifest(by.repository, reference, authorOf(context));
@@ -323,7 +329,7 @@ async function deleteManifest(
 }
 
 async function removeBlob(
-  { hosted, context, by }: Write,
+  { hosted, context, by }: WriteRequest,
   written: string,
 ): Promise<HostedRefusal | undefined> {
   const digest = parseDigest(written);
@@ -370,7 +376,7 @@ function answerUpload(context: Context, upload: Upload, status: 202 | 204): unde
  * because a client that went on would show the refusal of what it tried then.
  */
 async function answerUploadRefusal(
-  { hosted, context }: Write,
+  { hosted, context }: WriteRequest,
   upload: Upload,
   refusal: HostedRefusal,
 ): Promise<undefined> {

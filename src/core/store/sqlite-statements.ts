@@ -173,7 +173,7 @@ const CHANGE = {
 };
 
 /** The columns of each query. The index stores only values that were parsed before. */
-interface Rows {
+interface IndexRows {
   readonly link: {
     readonly media_type: ManifestMediaType | null;
     readonly public: number;
@@ -222,14 +222,14 @@ interface Rows {
 
 export interface OpenDatabase {
   readonly database: DatabaseSync;
-  readonly select: Queries<Rows>;
+  readonly select: Queries<IndexRows>;
   readonly change: Statements<typeof CHANGE>;
 }
 
 export function prepareStatements(database: DatabaseSync): OpenDatabase {
   return {
     database,
-    select: prepareQueries<Rows>(database, SELECT),
+    select: prepareQueries<IndexRows>(database, SELECT),
     change: prepareChanges(database, CHANGE),
   };
 }

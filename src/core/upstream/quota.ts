@@ -1,3 +1,5 @@
+import type { ReceivedHeaders } from '../../platform/undici.ts';
+
 /**
  * The pull quota of Docker Hub, from its headers on manifest responses. Without the headers there is no
  * limit.
@@ -16,9 +18,7 @@ export interface Quota {
 /** Matches an address or an account id. Operators see it. */
 const SOURCE = /^[\x21-\x7e]{1,100}$/;
 
-type Headers = Readonly<Record<string, string | string[] | undefined>>;
-
-export function readQuota(headers: Headers, now: number): Quota | undefined {
+export function readQuota(headers: ReceivedHeaders, now: number): Quota | undefined {
   const limit = readCounter(headers['ratelimit-limit']);
   const remaining = readCounter(headers['ratelimit-remaining']);
   if (limit === undefined || remaining === undefined) return undefined;

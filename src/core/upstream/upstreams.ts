@@ -52,7 +52,7 @@ interface ConfiguredUpstream {
 }
 
 /** A request with one of the accounts, and how its answer is read. */
-interface AccountRequest<T> {
+interface UpstreamAccountRequest<T> {
   readonly account: Account;
   readonly pulls: AccountPulls;
   readonly as: UpstreamIdentity;
@@ -115,7 +115,7 @@ export class Upstreams implements Disposable {
   }
 
   /** Asks with one account, when it is the turn of the requester's subject. */
-  async #askAs<T>(asking: AccountRequest<T>): Promise<UpstreamResult<T>> {
+  async #askAs<T>(asking: UpstreamAccountRequest<T>): Promise<UpstreamResult<T>> {
     const { account, request, deadline } = asking;
     const cached = account.session.refusals.find(refusalKey(asking));
     if (cached !== undefined) return cached;
@@ -124,7 +124,7 @@ export class Upstreams implements Disposable {
   }
 
   /** Asks now, at the cost of the requester, and records a refusal. */
-  async #askNow<T>(asking: AccountRequest<T>): Promise<UpstreamResult<T>> {
+  async #askNow<T>(asking: UpstreamAccountRequest<T>): Promise<UpstreamResult<T>> {
     const { account, pulls, as, request } = asking;
     const { requester } = request.ask;
     throwIfNobodyWaits();
@@ -143,7 +143,7 @@ export class Upstreams implements Disposable {
 
   /** Asks once more if the credential is refused, and its file or its helper has another one by now. */
   async #answerWithCurrentCredential<T>(
-    asking: AccountRequest<T>,
+    asking: UpstreamAccountRequest<T>,
     charge: Charge,
   ): Promise<SessionAnswer<T>> {
     const { account, deadline } = asking;
@@ -157,7 +157,11 @@ export class Upstreams implements Disposable {
   }
 
   /** Asks once, or twice if the answer is cut short while it is read. */
-  async #answer<T>(asking: AccountRequest<T>, session: Session, charge: Charge): Promise<UpstreamResult<T>> {
+  async #answer<T>(
+    asking: UpstreamAccountRequest<T>,
+    session: Session,
+    charge: Charge,
+  ): Promise<UpstreamResult<T>> {
     const { account, as, request, deadline, read } = asking;
     const { upstream } = account;
     const scope = pullScope(nameThere(upstream.url, request.repository.path));
@@ -182,7 +186,7 @@ export class Upstreams implements Disposable {
   }
 
   #judge<T>(
-    { account, pulls, as, request }: AccountRequest<T>,
+    { account, pulls, as, request }: UpstreamAccountRequest<T>,
     response: UpstreamResponse,
   ): Promise<UpstreamResult<UpstreamResponse>> {
     const { host, credential } = account.upstream;
@@ -248,7 +252,7 @@ interface SessionAnswer<T> {
   readonly session: Session;
 }
 
-function refusalKey({ request, as }: AccountRequest<unknown>): RefusalKey {
+function refusalKey({ request, as }: UpstreamAccountRequest<unknown>): RefusalKey {
   const { repository, method, resource } = request;
   return { repository, method, resource, as };
 }

@@ -5,7 +5,7 @@ import type { WriteTarget } from '../routes/push-request.ts';
 import { callerLine, type ReceivedRequest, whyOf } from './audit-record.ts';
 
 /** A request that writes to a hosted repository. */
-export interface Write extends ReceivedRequest {
+export interface ReceivedWrite extends ReceivedRequest {
   readonly target: WriteTarget;
 }
 
@@ -21,7 +21,7 @@ export interface WriteResult
  * an upload has a line at its beginning and one at its end.
  */
 export function writtenLine(
-  write: Write,
+  write: ReceivedWrite,
   decision: AccessDecision,
   { status, digest, upload, previous, push, size: published }: WriteResult,
 ): AuditLine | undefined {

@@ -2,7 +2,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http';
 import type { Server, Socket } from 'node:net';
 import { ChangingSet } from '../../platform/changing-set.ts';
 
-interface Watched {
+interface WatchedSocket {
   readonly socket: Socket;
   /** The bytes that had been received and sent at the last change. Undefined until the first check. */
   progress: number | undefined;
@@ -19,9 +19,9 @@ const CHECKS = 8;
  * time pass twice. The time begins at the first check, because most requests end before it.
  */
 export function closeStopped(server: Server, after: number): Disposable {
-  const watched = new ChangingSet<Watched>();
+  const watched = new ChangingSet<WatchedSocket>();
   server.on('request', ({ socket }: IncomingMessage, response: ServerResponse) => {
-    const one: Watched = { socket, progress: undefined, since: 0 };
+    const one: WatchedSocket = { socket, progress: undefined, since: 0 };
     const place = watched.add(one);
     response.on('close', () => watched.remove(one, place));
   });

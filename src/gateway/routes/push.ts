@@ -3,7 +3,7 @@ import { formatSubject } from '../../access/subject.ts';
 import { PeerUnreachable } from '../../platform/ipc/http-client.ts';
 import { ERRORS } from '../../registry/error.ts';
 import { familiarName } from '../../registry/repository.ts';
-import { type Write, type WriteResult, writtenLine } from '../audit/write-record.ts';
+import { type ReceivedWrite, type WriteResult, writtenLine } from '../audit/write-record.ts';
 import { subjectKeyOf } from '../authentication/request-keys.ts';
 import type { AccessDecision } from '../authorization/authorize.ts';
 import type { HostedAnswer, HostedWrite } from '../clients/hosted-client.ts';
@@ -61,7 +61,7 @@ const REFUSED = {
 
 /** Decides about the repository and every tag that is written. Each of them can be refused. */
 function decideWrite(
-  { authentication, address, target }: Write,
+  { authentication, address, target }: ReceivedWrite,
   { authorizeNow }: V2Dependencies,
 ): AccessDecision {
   const { action, route } = target;
@@ -100,7 +100,7 @@ function forwardToCore(dependencies: V2Dependencies): V2Step {
   };
 }
 
-function hostedWrite(write: Write, signal: AbortSignal, dependencies: V2Dependencies): HostedWrite {
+function hostedWrite(write: ReceivedWrite, signal: AbortSignal, dependencies: V2Dependencies): HostedWrite {
   const { request, authentication, target } = write;
   return {
     method: target.method,
@@ -123,7 +123,7 @@ function hostedWrite(write: Write, signal: AbortSignal, dependencies: V2Dependen
  * so the scope of the token does not decide here; the policy and the restriction of the credential do.
  */
 function readableSource(
-  { authentication, address, target: { route } }: Write,
+  { authentication, address, target: { route } }: ReceivedWrite,
   { authorizeNow }: V2Dependencies,
 ): HostedWrite['from'] {
   if (route.kind !== 'uploads' || route.mount === undefined || route.from === undefined) return undefined;

@@ -1,9 +1,9 @@
 import Router from '@koa/router';
 import { addressKey } from '../http/client-address.ts';
 import { type AccountPageDependencies, handOverAccount, redirectBrowsers } from './account.ts';
-import { answerToken, type TokenDependencies } from './token.ts';
+import { answerToken, type TokenEndpointDependencies } from './token.ts';
 
-export interface ServiceDependencies extends TokenDependencies, AccountPageDependencies {
+export interface ServiceDependencies extends TokenEndpointDependencies, AccountPageDependencies {
   /** The certificate of the local CA as PEM, if the local CA issued the server's certificate. */
   readonly ca: string | undefined;
 }

@@ -16,7 +16,7 @@ import { refuse, refuseUnread } from '../http/respond.ts';
 import { ClientGone } from '../http/response-body.ts';
 import { LOGIN_LENGTHS, TOKEN_REQUESTS } from '../limits.ts';
 
-export interface TokenDependencies {
+export interface TokenEndpointDependencies {
   readonly auth: AuthClient;
   readonly addressOf: AddressOf;
   readonly byCertificate: IdentifyByCertificate;
@@ -27,7 +27,7 @@ export interface TokenDependencies {
  * The endpoint of the token specification: a GET with Basic, or the OAuth2 POST. Both request the same. A 401
  * from here has no challenge, because it could only name this endpoint again.
  */
-export async function answerToken(context: Context, dependencies: TokenDependencies): Promise<void> {
+export async function answerToken(context: Context, dependencies: TokenEndpointDependencies): Promise<void> {
   const started = performance.now();
   const address = dependencies.addressOf(context.req);
   const parameters = await readParameters(context);

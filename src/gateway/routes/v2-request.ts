@@ -6,7 +6,7 @@ import type { UpstreamNames } from '../../registry/repository.ts';
 import type { Route, UploadRoute } from '../../registry/route.ts';
 import type { Audit } from '../audit/audit.ts';
 import type { DeliveryResult, RepositoryRequest } from '../audit/audit-record.ts';
-import type { Write, WriteResult } from '../audit/write-record.ts';
+import type { ReceivedWrite, WriteResult } from '../audit/write-record.ts';
 import type { ActiveCredentials } from '../authentication/active-credentials.ts';
 import type { AuthenticateClient, Authentication } from '../authentication/authenticate-client.ts';
 import type { CallerOf } from '../authentication/request-keys.ts';
@@ -80,7 +80,7 @@ export interface V2State {
   /** Added by `authenticate`. */
   authentication: Authentication;
   /** Added by `recordWrite`, and below it by the step that answers the write. */
-  write: Write;
+  write: ReceivedWrite;
   written: WriteResult;
   /** Added by `answerPingOrCatalog`. */
   pull: Pull;

@@ -103,7 +103,7 @@ class PooledClient implements HttpClient {
   }
 
   /** Sends a request when its turn among all shares has come. */
-  async #inTurn<Answer extends Answered>(
+  async #inTurn<Answer extends WithStatus>(
     request: HttpRequest,
     send: (end: number) => Promise<Answer>,
   ): Promise<Answer> {
@@ -163,10 +163,10 @@ class PooledClient implements HttpClient {
   }
 }
 
-type Answered = Pick<HttpResponse, 'statusCode'>;
+type WithStatus = Pick<HttpResponse, 'statusCode'>;
 
 function answerRest(restAfter: (statusCode: number) => number) {
-  return ({ statusCode }: Answered) => restAfter(statusCode);
+  return ({ statusCode }: WithStatus) => restAfter(statusCode);
 }
 
 /** The deadline of a request is not undici's, because undici's time begins when it has a connection. */

@@ -1,15 +1,13 @@
 import { messageOf } from '../reason.ts';
 import { DeadlineError } from '../scheduling/deadline.ts';
-import type { Dispatcher } from '../undici.ts';
+import type { Dispatcher, ReceivedHeaders } from '../undici.ts';
 
 /** A complete answer as text. */
 export interface TextAnswer {
   readonly statusCode: number;
-  readonly headers: Headers;
+  readonly headers: ReceivedHeaders;
   readonly text: string;
 }
-
-type Headers = Parameters<NonNullable<Dispatcher.DispatchHandler['onResponseStart']>>[2];
 
 export interface TextExchangeOptions {
   /** The time by the monotonic clock until which the headers of the answer must arrive. */
@@ -57,7 +55,7 @@ class TextExchange implements Dispatcher.DispatchHandler {
   /** The reason why nobody waits for the answer any more. */
   #reason: Error | undefined;
   #statusCode = 0;
-  #headers: Headers = {};
+  #headers: ReceivedHeaders = {};
   readonly #chunks: Buffer[] = [];
 
   constructor({ end, signal }: TextExchangeOptions) {
@@ -77,7 +75,7 @@ class TextExchange implements Dispatcher.DispatchHandler {
     if (this.#reason !== undefined) controller.abort(this.#reason);
   }
 
-  onResponseStart(_: unknown, statusCode: number, headers: Headers): void {
+  onResponseStart(_: unknown, statusCode: number, headers: ReceivedHeaders): void {
     if (statusCode < 200) return;
     this.#stopWaiting();
     this.#statusCode = statusCode;

@@ -41,10 +41,10 @@ export interface DirectoryPasswordsOptions extends DirectoryLoginsOptions {
   readonly watched: WatchedQuestion;
 }
 
-type LdapEntry = Extract<OpenedDirectory, { readonly ldap: unknown }> & {
+type AskedDirectory = Extract<OpenedDirectory, { readonly ldap: unknown }> & {
   readonly breaker: DirectoryBreaker;
 };
-type Judged = { readonly by: LdapEntry; readonly said: DirectoryPerson } | Unknown;
+type LdapVerdict = { readonly by: AskedDirectory; readonly said: DirectoryPerson } | Unknown;
 
 export function createDirectoryPasswords(options: DirectoryPasswordsOptions): DirectoryPasswords {
   const { opened, state, users, delays, spendHash, refresh, watched, clock } = options;
@@ -58,7 +58,10 @@ export function createDirectoryPasswords(options: DirectoryPasswordsOptions): Di
   const memoryOf = (...parts: readonly string[]) =>
     createHmac('sha256', key).update(JSON.stringify(parts)).digest('base64');
 
-  const askOne = async (by: LdapEntry, { username, password }: PasswordAttempt): Promise<Judged> => {
+  const askOne = async (
+    by: AskedDirectory,
+    { username, password }: PasswordAttempt,
+  ): Promise<LdapVerdict> => {
     const { name } = by.login;
     try {
       const said = await by.breaker.run(() => watched(name, () => by.ldap.authenticate(username, password)));
@@ -72,8 +75,8 @@ export function createDirectoryPasswords(options: DirectoryPasswordsOptions): Di
   /**
    * Asks one directory after the other. The one that the name is bound to is the only one that can say yes.
    */
-  const askAll = async (asked: readonly LdapEntry[], attempt: PasswordAttempt): Promise<Judged> => {
-    let verdict: Judged = { kind: 'wrong' };
+  const askAll = async (asked: readonly AskedDirectory[], attempt: PasswordAttempt): Promise<LdapVerdict> => {
+    let verdict: LdapVerdict = { kind: 'wrong' };
     for (const by of asked) {
       const judged = await askOne(by, attempt);
       if ('said' in judged) return judged;
@@ -82,7 +85,7 @@ export function createDirectoryPasswords(options: DirectoryPasswordsOptions): Di
     return verdict;
   };
 
-  const judge = async (asked: readonly LdapEntry[], attempt: PasswordAttempt): Promise<Judged> => {
+  const judge = async (asked: readonly AskedDirectory[], attempt: PasswordAttempt): Promise<LdapVerdict> => {
     const { address, signal } = attempt;
     const place = { deadline: LDAP.queued, signal };
     return queue
@@ -115,7 +118,7 @@ export function createDirectoryPasswords(options: DirectoryPasswordsOptions): Di
   };
 
   /** An attempt that cannot be right takes as long as one that can. */
-  const ask = async (attempt: PasswordAttempt, place: PasswordPlace): Promise<Judged> => {
+  const ask = async (attempt: PasswordAttempt, place: PasswordPlace): Promise<LdapVerdict> => {
     if (!(await spendHash(attempt))) return { kind: 'busy' };
     if (!mayBeRight(attempt)) return askForNobody(attempt, place);
     const bound = await state.person(attempt.username);
@@ -158,7 +161,7 @@ function guessOf({ username, address, counts, signal }: PasswordAttempt): Attemp
   return { username: `directory/${username.toLowerCase()}`, address, counts, signal };
 }
 
-function outcomeOf(judged: Judged): 'right' | 'wrong' | 'unknown' {
+function outcomeOf(judged: LdapVerdict): 'right' | 'wrong' | 'unknown' {
   if ('said' in judged) return 'right';
   return judged.kind === 'wrong' ? 'wrong' : 'unknown';
 }
