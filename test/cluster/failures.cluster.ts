@@ -3,6 +3,8 @@ import assert from 'node:assert/strict';
 import { after, before, beforeEach, test } from 'node:test';
 import { assertBytes } from '../support/assert-bytes.ts';
 import { imageOf, type TestImage } from '../support/image.ts';
+import type { RunningMirror } from '../support/running-mirror.ts';
+import { untilTrue } from '../support/until-true.ts';
 import { waitFor } from '../support/wait-for.ts';
 import { pullFrom, TestNodes } from './support/test-nodes.ts';
 
@@ -105,18 +107,48 @@ test('a database that is restarted under pulls costs no cached pull and no token
   assert.deepEqual([...statuses], [200]);
 });
 
-test('a revocation counts on a node that has just found the database again', async () => {
+test('invariant 13: a revocation counts within a second on nodes that have just found the database again', async () => {
   await cluster.add('ada');
   const own = await cluster.login(1, 'ada');
-  for (const node of cluster.nodes)
-    assert.equal((await pullFrom(node, own, 'acme/app/manifests/latest')).status, 200);
-  // The connections that listen are cut, and the change is made before they are open again.
+  const ask = (node: RunningMirror) => pullFrom(node, own, 'acme/app/manifests/latest');
+  for (const node of cluster.nodes) assert.equal((await ask(node)).status, 200);
+  const name = new URL(cluster.database).pathname.slice(1);
+  // The connections of two nodes end, and they get no new ones, so they hear nothing of the change.
+  cluster.server.run(`ALTER DATABASE ${name} ALLOW_CONNECTIONS false`);
   cluster.server.run(
-    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name LIKE 'hubgate%'",
+    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name ~ '^hubgate .* n[23]$'",
   );
   assert.equal((await cluster.node(0).run('user', 'disable', 'ada')).code, 0);
-  for (const node of cluster.nodes)
-    await waitFor(async () => (await pullFrom(node, own, 'acme/app/manifests/latest')).status === 401);
+  await waitFor(async () => (await ask(cluster.node(0))).status === 401);
+  for (const index of [1, 2]) assert.equal((await ask(cluster.node(index))).status, 200);
+  cluster.server.run(`ALTER DATABASE ${name} ALLOW_CONNECTIONS true`);
+  const took = await untilTrue(async () => {
+    const answers = await Promise.all(cluster.nodes.map(ask));
+    return answers.every(({ status }) => status === 401);
+  });
+  assert.ok(took <= 1_000, `after ${took} ms`);
+});
+
+test('each node says within two seconds that the database is frozen, or is away', async () => {
+  const saysSo = async (node: RunningMirror) => {
+    const { body } = await node.admin('/readyz');
+    return typeof JSON.parse(body.toString()).core?.cluster?.error === 'string';
+  };
+  const all = async (isSaid: boolean) =>
+    (await Promise.all(cluster.nodes.map(saysSo))).every((says) => says === isSaid);
+  for (const what of ['is frozen', 'is away'] as const) {
+    await waitFor(() => all(false));
+    if (what === 'is frozen') cluster.server.signal('SIGSTOP');
+    else await cluster.server.stop();
+    try {
+      const took = await untilTrue(() => all(true));
+      assert.ok(took <= 2_000, `${what}: after ${took} ms`);
+    } finally {
+      if (what === 'is frozen') cluster.server.signal('SIGCONT');
+      else await cluster.server.start();
+    }
+  }
+  await waitFor(() => all(false));
 });
 
 test('a database that freezes costs no cached pull, and later no other one', async () => {

@@ -7,6 +7,7 @@ import path from 'node:path';
 import { after, before, beforeEach, suite, test } from 'node:test';
 import { assertBytes } from '../support/assert-bytes.ts';
 import { imageOf, type TestImage } from '../support/image.ts';
+import { untilTrue } from '../support/until-true.ts';
 import { waitFor } from '../support/wait-for.ts';
 import { type ObjectServer, settingsOf, startVersity, whyNoServer } from './support/object-servers.ts';
 import { pullFrom, TestNodes } from './support/test-nodes.ts';
@@ -84,6 +85,15 @@ suite('three nodes with an object store', { skip: await whyNoServer('versitygw')
     return JSON.parse(body.toString()).core?.cluster?.objects ?? {};
   }
 
+  /** Every node says within two seconds that the store is away. */
+  async function assertNoticed(): Promise<void> {
+    const took = await untilTrue(async () => {
+      const all = await Promise.all([...cluster.nodes.keys()].map(said));
+      return all.every(({ error }) => typeof error === 'string');
+    });
+    assert.ok(took <= 2_000, `after ${took} ms`);
+  }
+
   test('the metrics of an object store are those that the documentation names', async () => {
     const page = await readFile(path.join(import.meta.dirname, '../../docs/monitoring.md'), 'utf8');
     const { body } = await cluster.node(2).admin('/metrics');
@@ -94,6 +104,7 @@ suite('three nodes with an object store', { skip: await whyNoServer('versitygw')
   test('a core that is killed during an upload uploads after its restart, and downloads nothing again', async () => {
     s3.signal('SIGSTOP');
     try {
+      await assertNoticed();
       await pull(0);
       const [pid] = await cluster.node(0).pids('core');
       process.kill(pid ?? assert.fail(), 'SIGKILL');
@@ -116,8 +127,7 @@ suite('three nodes with an object store', { skip: await whyNoServer('versitygw')
   test('without the object store pulls go on, each node says so, and all is put there later', async () => {
     await s3.stop();
     try {
-      for (const index of cluster.nodes.keys())
-        await waitFor(async () => typeof (await said(index)).error === 'string');
+      await assertNoticed();
       for (const index of cluster.nodes.keys()) await pull(index);
       assert.ok(upstreamBytes() <= 1.05 * SIZE, `${upstreamBytes()}`);
       assert.deepEqual(keys(), []);
