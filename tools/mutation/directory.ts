@@ -357,4 +357,11 @@ export const directoryMutants: readonly Mutant[] = [
     replace: '{ action, subject, address, ...pull, at }',
     tests: ['test/commands/access-groups.test.ts'],
   },
+  {
+    defence: 'a directory that agrees to TLS and then says nothing is given up',
+    file: 'src/auth/identity/directory/ldap.ts',
+    find: "socket.destroy(new Error('no TLS in time'))",
+    replace: 'undefined',
+    tests: ['test/auth/directory/silent-directory.test.ts'],
+  },
 ];

@@ -3,6 +3,7 @@
  * its own, follows no referral, and is given up after some seconds.
  */
 import { isIP } from 'node:net';
+import { type ConnectionOptions, connect, type TLSSocket } from 'node:tls';
 import {
   Client,
   type Entry,
@@ -142,6 +143,7 @@ async function withClient<T>({ url, startTls, ca, people }: LdapLogin, task: Tas
   const client = new Client({
     ...{ url, timeout: LDAP.deadline, connectTimeout: LDAP.deadline },
     ...(isSecure && { tlsOptions }),
+    ...(startTls && { createSecureConnection: startTlsInTime }),
   });
   try {
     if (startTls) await client.startTLS({ ...tlsOptions, ...nameFor(hostOf(url)) });
@@ -154,6 +156,17 @@ async function withClient<T>({ url, startTls, ca, people }: LdapLogin, task: Tas
     await client.unbind().catch(() => {});
   }
 }
+
+/**
+ * Turns a connection into TLS, for which the library gives the options alone. It would wait for ever for a
+ * directory that agrees to that and then says nothing.
+ */
+const startTlsInTime = ((options: ConnectionOptions): TLSSocket => {
+  const socket = connect(options);
+  const late = setTimeout(() => socket.destroy(new Error('no TLS in time')), LDAP.deadline);
+  for (const event of ['secureConnect', 'close']) socket.once(event, () => clearTimeout(late));
+  return socket;
+}) as typeof connect;
 
 /** Returns what the library says, and nothing that the directory sent. */
 function reasonOf(error: unknown): string {
