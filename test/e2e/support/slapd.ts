@@ -32,6 +32,8 @@ export interface Slapd extends AsyncDisposable {
   setValues(name: string, attribute: string, values: readonly string[]): Promise<void>;
   /** Adds people `many-0`, `many-1`, … without passwords. */
   addMany(count: number): Promise<void>;
+  /** Adds a part of the directory that is in another one. */
+  addReferral(dn: string, url: string): Promise<void>;
   /** Returns the names that begin like this, each with its entryUUID. */
   stableIds(prefix: string): Promise<readonly (readonly [name: string, stableId: string])[]>;
   stop(): Promise<void>;
@@ -110,6 +112,11 @@ export async function startSlapd(): Promise<Slapd> {
       change(
         'ldapadd',
         Array.from({ length: count }, (_, index) => personText(`many-${index}`, 'x', 'people')).join('\n'),
+      ),
+    addReferral: (dn, url) =>
+      change(
+        'ldapadd',
+        `dn: ${dn}\nobjectClass: referral\nobjectClass: extensibleObject\nref: ${url}/${dn}\n`,
       ),
     stableIds: async (prefix) => {
       const filter = `(uid=${prefix}*)`;
@@ -192,6 +199,8 @@ moduleload memberof
 TLSCertificateFile ${directory}/slapd.crt
 TLSCertificateKeyFile ${directory}/slapd.key
 sizelimit unlimited
+# Many directories accept a login with a name and an empty password (RFC 4513, section 5.1.2).
+allow bind_anon_dn
 database mdb
 suffix "${BASE}"
 rootdn "cn=admin,${BASE}"
@@ -199,7 +208,7 @@ rootpw ${ROOT_PASSWORD}
 directory ${directory}/data
 maxsize 268435456
 dbnosync
-index uid,entryUUID eq
+index objectClass,uid,entryUUID eq
 overlay memberof
 memberof-refint true
 access to attrs=userPassword by anonymous auth by * none
