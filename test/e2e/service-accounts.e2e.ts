@@ -9,6 +9,9 @@ import type { AddressInfo } from 'node:net';
 import { networkInterfaces, tmpdir } from 'node:os';
 import path from 'node:path';
 import { after, before, test } from 'node:test';
+import { podTokenFindings } from '../../src/commands/doctor/client/credential-provider.ts';
+import { HostFiles } from '../../src/commands/doctor/client/host-files.ts';
+import { readMirror } from '../../src/commands/doctor/client/mirror.ts';
 import { FakeIssuer } from '../support/fake-issuer.ts';
 import { waitFor } from '../support/wait-for.ts';
 import { installClients } from './support/clients.ts';
@@ -102,6 +105,14 @@ async function pull(login?: CriLogin): Promise<string | undefined> {
   return await cri.pull(IMAGE, login);
 }
 
+/** Returns what the doctor finds on this node about the tokens of pods. */
+async function leaksByDoctor(): Promise<readonly string[]> {
+  const mirror = readMirror(`https://${ADDRESS}:${hubgate.port}`, 'alpine');
+  assert.ok(!('refusal' in mirror));
+  const findings = await podTokenFindings(new HostFiles(at('node')), { ...mirror, addresses: [ADDRESS] });
+  return findings.map(({ where, what }) => `${where} ${what}`);
+}
+
 async function auditOf(subject: string): Promise<string> {
   return hubgate.run('audit', '--since', '1h', '--subject', `oidc:cluster:${subject}`, '--json');
 }
@@ -159,10 +170,14 @@ test('a refused pod’s token reaches no Hub by the kit’s hosts.toml; by one t
   const login = await loginOf('other:web');
   assert.notEqual(await pull(login), undefined);
   assert.deepEqual([hub.asked(), proxy.takeAsked()], [0, []]);
+  assert.deepEqual(await leaksByDoctor(), []);
   // The stand-in must be able to see a password, or the test above proves nothing.
   await writeFile(file, strict.replace(/^server = .*$/m, `server = "${hub.url}"`).replace(/^ca = .*$/m, ''));
   assert.notEqual(await pull(login), undefined);
   assert.ok(hub.asked() > 0);
   assert.ok(hub.knows(login.password), 'containerd does not give the token away; the docs say it does');
+  const [leak = '', ...more] = await leaksByDoctor();
+  assert.ok(leak.includes(`docker.io/hosts.toml sends the tokens of pods to ${hub.url}`), leak);
+  assert.deepEqual(more, []);
   await writeFile(file, strict);
 });
