@@ -1,9 +1,9 @@
-/** Lints the prose of the README and of docs, and the width of comments in the source: `npm run prose`. */
+/** Lints the prose of the pages, and the width of comments in the source: `npm run prose`. */
 import { globSync, readFileSync } from 'node:fs';
 import { lintComments } from './lint-comments.ts';
 import { lintProse } from './lint-text.ts';
 
-const PAGES = ['README.md', 'CONTRIBUTING.md', 'SECURITY.md', 'docs/**/*.md'];
+const PAGES = ['*.md', 'docs/**/*.md'];
 const SOURCE = ['src', 'test', 'tools', 'bench'].map((folder) => `${folder}/**/*.ts`);
 
 let problems = 0;
