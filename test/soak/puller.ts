@@ -7,6 +7,7 @@ import type { SoakClient } from './client.ts';
 import type { Disruptions } from './disruptions.ts';
 import type { Findings } from './findings.ts';
 import type { Answered, Oracle } from './oracle.ts';
+import type { Uses } from './uses.ts';
 
 const PAUSE = 150;
 
@@ -16,6 +17,7 @@ export interface PullerOptions {
   readonly oracle: Oracle;
   readonly findings: Findings;
   readonly disruptions: Disruptions;
+  readonly uses: Uses;
   readonly random: Random;
   readonly signal: AbortSignal;
 }
@@ -45,7 +47,7 @@ async function pullImage(
   repository: SoakRepository,
   options: PullerOptions,
 ): Promise<void> {
-  const { oracle, random, findings } = options;
+  const { oracle, random, findings, uses } = options;
   const byTag = await answer(client, repository, 'manifests/latest', options);
   if (byTag === undefined) return;
   oracle.judgeTag(byTag);
@@ -56,7 +58,9 @@ async function pullImage(
   if (image === undefined) return findings.anomaly('a tag resolves to an unknown digest', digest);
   for (const blob of random.shuffle([image.config, ...image.layers])) {
     const range = random.chance(0.1) ? { range: 'bytes=10-99' } : undefined;
+    uses.use(image);
     const got = await answer(client, repository, `blobs/${blob}`, options, range);
+    uses.use(image);
     if (got === undefined) return;
     if (got.status === 200) oracle.judgeBytes(got, blob);
     if (got.status === 206 && !isPart(got, image, blob))

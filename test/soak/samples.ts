@@ -53,10 +53,20 @@ export class Samples {
       this.#add(`${name} ${pid}, descriptors`, open.length);
     }
     const at = (name: string) => path.join(this.#home, name);
-    const { files, databases, content } = this.#places;
+    const { files, databases } = this.#places;
     for (const name of files) this.#add(`${name}, files`, (await filesBelow(at(name))).length);
     for (const name of databases) this.#add(`${name}, KiB`, (await sizeOf(at(name))) / 1024);
-    this.#add('content, bytes', await contentSize(at(content)));
+    this.#add('content, bytes', await this.contentSize());
+  }
+
+  /** Measures the size of the content, without recording it. */
+  async contentSize(): Promise<number> {
+    const files = await filesBelow(path.join(this.#home, this.#places.content));
+    return (await Promise.all(files.map(sizeOf))).reduce((sum, size) => sum + size, 0);
+  }
+
+  last(name: string): number {
+    return this.#series.get(name)?.at(-1) ?? 0;
   }
 
   largest(name: string): number {
@@ -100,11 +110,6 @@ async function filesBelow(directory: string): Promise<string[]> {
   return entries
     .filter((entry) => entry.isFile() && !entry.name.startsWith('audit.log'))
     .map((entry) => path.join(entry.parentPath, entry.name));
-}
-
-async function contentSize(directory: string): Promise<number> {
-  const sizes = await Promise.all((await filesBelow(directory)).map(sizeOf));
-  return sizes.reduce((sum, size) => sum + size, 0);
 }
 
 async function sizeOf(file: string): Promise<number> {
