@@ -3,21 +3,39 @@
  * given the largest text that it can meet, made of repetitions of what it looks for.
  */
 import assert from 'node:assert/strict';
+import type { Socket } from 'node:net';
 import { test } from 'node:test';
 import fc from 'fast-check';
+import { loginCookieIn, sessionCookieIn } from '../src/account/cookies.ts';
+import { parseReturnTo } from '../src/account/return-to.ts';
+import { readScimFilter, readScimMessage } from '../src/auth/identity/directory/scim-message.ts';
 import { parseHtpasswd } from '../src/auth/identity/htpasswd.ts';
+import { elements, elementText } from '../src/cluster/objects/object-xml.ts';
+import { parsePushedManifest } from '../src/core/hosted/pushed-manifest.ts';
 import { DOCUMENT_BOUNDS, MAX_DOCUMENT_SIZE } from '../src/core/limits.ts';
-import { childrenOf, whyInvalidManifest } from '../src/core/pull/validate-document.ts';
+import { parseTags } from '../src/core/pull/ask-tags.ts';
+import {
+  childrenOf,
+  descriptorsIn,
+  isAttestation,
+  joinIndexes,
+  whyInvalidManifest,
+  whyInvalidReferrers,
+  whyInvalidTags,
+} from '../src/core/pull/validate-document.ts';
 import { readQuota, readRetryAfter } from '../src/core/upstream/quota.ts';
 import { parseAuthorization } from '../src/gateway/authentication/authorization-header.ts';
+import { createAddressOf } from '../src/gateway/http/client-address.ts';
+import { parseProxyHeader } from '../src/gateway/http/proxy-header.ts';
 import { readSigningRequest } from '../src/pki/signing-request.ts';
 import { exceededBound } from '../src/platform/json-bounds.ts';
+import { parseNetwork } from '../src/platform/network.ts';
 import { parseUnverifiedToken } from '../src/protocol/unverified-token.ts';
 import { parseChallenge } from '../src/registry/challenge.ts';
 import { parseImage } from '../src/registry/image.ts';
 import { parseManifestMediaType } from '../src/registry/media-type.ts';
 import { nextPage, parsePage } from '../src/registry/page.ts';
-import { parseRange } from '../src/registry/range.ts';
+import { parseRange, parseRanges } from '../src/registry/range.ts';
 import { parseReference } from '../src/registry/reference.ts';
 import { resolveRepository } from '../src/registry/repository.ts';
 import { parseTarget } from '../src/registry/route.ts';
@@ -31,6 +49,8 @@ const HEADER = 16 * KIB;
 /** The bound on a token request, and on the answer of a token service. */
 const FORM = 64 * KIB;
 const IMAGE_TYPE = 'application/vnd.oci.image.manifest.v1+json';
+
+const addressOf = createAddressOf({ trustedProxies: parseNetwork(['10.0.0.0/8', '::/0']) });
 
 interface Parser {
   readonly name: string;
@@ -83,6 +103,49 @@ const PARSERS: readonly Parser[] = [
     size: HEADER,
     fragments: ['bytes=', '0', '-', ',', ' '],
     parse: (text) => parseRange(text, 100),
+  },
+  {
+    name: 'a Range header of several ranges',
+    size: HEADER,
+    fragments: ['bytes=', '0-1', ',', '9', '-', ' '],
+    parse: (text) => parseRanges(text, 100),
+  },
+  {
+    name: 'the header of a proxy',
+    size: HEADER,
+    fragments: ['10.0.0.1', '[::1]:8', '::1', ',', ' ', ':', '1.', '['],
+    parse: (text) =>
+      addressOf({ socket: { remoteAddress: '10.0.0.1' } as Socket, headers: { 'x-forwarded-for': text } }),
+  },
+  {
+    name: 'the PROXY header of a balancer',
+    size: HEADER,
+    fragments: ['PROXY ', 'TCP4 ', '10.0.0.1 ', '1', ' ', '\r', '\n', '\r\n\r\n\0\r\nQUIT\n', '\x21'],
+    parse: (text) => parseProxyHeader(Buffer.from(text, 'latin1')),
+  },
+  {
+    name: 'cookies',
+    size: HEADER,
+    fragments: ['__Host-hubgate', '=', ';', ' ', 'a'],
+    parse: (text) => [sessionCookieIn(text), loginCookieIn(text)],
+  },
+  {
+    name: 'the page to which a login leads',
+    size: FORM,
+    fragments: ['/account/', 'a', '/', '?', '&', '='],
+    parse: parseReturnTo,
+  },
+  {
+    name: 'a message of a directory',
+    size: FORM,
+    fragments: ['userName', ' eq ', '"', '\\', '{', '[', '{"a":', ' '],
+    parse: (text) => [readScimFilter(text), readScimMessage(text)],
+  },
+  {
+    name: 'an answer of the object store',
+    size: 1024 * KIB,
+    fragments: ['<Key>', '</Key>', '<Code>', '&amp;', '&lt;', '<', '&', 'a'],
+    parse: (text) => [[...elements(text, 'Key')].length, elementText(text, 'Code')],
   },
   {
     name: 'scopes',
@@ -236,6 +299,71 @@ test('invariant 18: the judgement of a manifest costs at most 20 ms, whatever it
   );
 });
 
+test('invariant 18: the judgement of a list of tags costs at most 20 ms, whatever it says', () => {
+  const fragments = ['"a"', ',', '[', ']', '"', '\\', '{"tags":[', 'null', ' '];
+  fc.assert(
+    fc.property(worstCases(fragments, MAX_DOCUMENT_SIZE / 2), (text) => {
+      assertCheap(Buffer.from(text), whyInvalidTags);
+    }),
+    { numRuns: 20 },
+  );
+  const tags = Array.from({ length: DOCUMENT_BOUNDS.elements - 9 }, (_, index) => `"tag-${index}"`);
+  const bytes = Buffer.from(`{"tags":[${tags.join(',')}]}`);
+  assert.equal(whyInvalidTags(bytes), undefined);
+  assertCheap(bytes, () => whyInvalidTags(bytes));
+  assertCheap(bytes, () => parseTags(bytes));
+});
+
+test('invariant 18: a page of referrers costs at most 20 ms in each step', () => {
+  const descriptors = [
+    '{}'.concat(',{}'.repeat(DOCUMENT_BOUNDS.nodes - 9)),
+    `{"annotations":{${keys(DOCUMENT_BOUNDS.nodes - 9)}}}`,
+    '1e20'.concat(',1e20'.repeat(DOCUMENT_BOUNDS.elements - 9)),
+  ];
+  for (const written of descriptors) {
+    const page = Buffer.from(`{"schemaVersion":2,"manifests":[${written}]}`);
+    assert.equal(whyInvalidReferrers(page), undefined);
+    assertCheap(page, whyInvalidReferrers);
+    assertCheap(page, () => descriptorsIn(page));
+  }
+});
+
+test('invariant 18: many pages of referrers are joined in as many turns', async () => {
+  const page = Buffer.from(`{"schemaVersion":2,"manifests":[{}${',{}'.repeat(DOCUMENT_BOUNDS.nodes - 9)}]}`);
+  const pages = Array.from({ length: 40 }, () => page);
+  let turns = 0;
+  let isJoining = true;
+  const count = () => {
+    turns++;
+    if (isJoining) setImmediate(count);
+  };
+  setImmediate(count);
+  const joined = await joinIndexes(pages);
+  isJoining = false;
+  assert.ok(turns >= pages.length, `${turns} turns`);
+  const { length } = JSON.parse(page.toString()).manifests;
+  assert.equal(JSON.parse(joined.toString()).manifests.length, pages.length * length);
+});
+
+test('invariant 18: a manifest that is pushed costs at most 20 ms, whatever it says', () => {
+  const digest = `sha256:${'a'.repeat(64)}`;
+  const parts = { schemaVersion: 2, config: { digest }, subject: { digest } };
+  const most = Math.floor(DOCUMENT_BOUNDS.nodes / 2) - 20;
+  const layers = Array.from({ length: most }, (_, index) => ({
+    digest: `sha256:${String(index).padStart(64, '0')}`,
+  }));
+  const texts = [
+    JSON.stringify({ ...parts, layers }),
+    `${JSON.stringify(parts).slice(0, -1)},"annotations":{${keys(DOCUMENT_BOUNDS.nodes - 20)}}}`,
+    JSON.stringify({ ...parts, annotations: { text: '\u0001'.repeat(MAX_DOCUMENT_SIZE / 6 - 300) } }),
+  ];
+  for (const text of texts) {
+    const bytes = Buffer.from(text);
+    assert.equal(parsePushedManifest(bytes, IMAGE_TYPE).kind, 'valid');
+    assertCheap(bytes, () => parsePushedManifest(bytes, IMAGE_TYPE));
+  }
+});
+
 /** Documents at the bounds: the most members of one object, the most objects, the most elements. */
 const AT_THE_BOUNDS: Readonly<Record<string, string>> = {
   members: `{"schemaVersion":2,"a":{${keys(DOCUMENT_BOUNDS.nodes - 4)}}}`,
@@ -259,6 +387,7 @@ for (const [name, text] of Object.entries(AT_THE_BOUNDS)) {
     assert.equal(exceededBound(bytes, DOCUMENT_BOUNDS), undefined);
     assertCheap(bytes, () => whyInvalidManifest(bytes, IMAGE_TYPE));
     assertCheap(bytes, () => childrenOf(bytes));
+    assertCheap(bytes, () => isAttestation(bytes));
   });
 }
 

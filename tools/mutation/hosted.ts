@@ -14,6 +14,27 @@ const MANIFESTS = 'src/core/hosted/push-manifest.ts';
 /** The defences of hosted repositories: what is accepted, whose it is, and that it stays. */
 export const hostedMutants: readonly Mutant[] = [
   {
+    defence: 'a page of referrers reads no annotations but its own',
+    file: 'src/core/hosted/hosted-queries.ts',
+    find: 'AND subject = ?2 AND digest > ?3 AND digest <= ?4',
+    replace: "AND subject = ?2 AND digest > ?3 AND coalesce(?4, '') <> ''",
+    tests: ['test/core/hosted/tags.test.ts'],
+  },
+  {
+    defence: 'annotations that no list of referrers can have are refused',
+    file: 'src/core/hosted/pushed-manifest.ts',
+    find: 'Buffer.byteLength(annotations) > MAX_REFERRERS_PAGE - REFERRER_SIZE',
+    replace: 'annotations.length < 0',
+    tests: ['test/core/hosted/tags.test.ts'],
+  },
+  {
+    defence: 'the type of an artifact has a bounded length',
+    file: 'src/core/hosted/pushed-manifest.ts',
+    find: 'artifactType.length > LONGEST_TYPE',
+    replace: 'artifactType.length < 0',
+    tests: ['test/core/hosted/tags.test.ts'],
+  },
+  {
     defence: 'the bytes of an upload are compared with their digest',
     file: 'src/core/hosted/push-blob.ts',
     find: 'if (!(await upload.matches(digest))) {',
@@ -135,8 +156,8 @@ export const hostedMutants: readonly Mutant[] = [
   {
     defence: 'a page of referrers has a bounded size',
     file: 'src/core/hosted/hosted-pull.ts',
-    find: 'if (manifests.length === REFERRERS_AT_ONCE || size > MAX_REFERRERS_PAGE) break;',
-    replace: 'if (manifests.length === REFERRERS_AT_ONCE) break;',
+    find: '(at === REFERRERS_AT_ONCE || size > MAX_REFERRERS_PAGE)',
+    replace: 'at === REFERRERS_AT_ONCE',
     tests: TAGS,
   },
   {

@@ -13,6 +13,13 @@ const MEMORY = 'src/core/pull/referrers-cache.ts';
  */
 export const referrersMutants: readonly Mutant[] = [
   {
+    defence: 'pages of referrers are joined in turns of the event loop',
+    file: 'src/core/pull/validate-document.ts',
+    find: '    await turn();\n',
+    replace: '',
+    tests: ['test/outside-text.test.ts'],
+  },
+  {
     defence: 'the last list of referrers stands in for an upstream that cannot be asked',
     file: PULL,
     find: 'if (stale?.bytes !== undefined)',

@@ -9,9 +9,9 @@ import type { PulledBlob } from '../pull/pulled-blob.ts';
 import type { BlobHead } from '../upstream/read-blob.ts';
 import type { HostedContent, WantedBlob } from './hosted-content.ts';
 import type { HostedDatabase } from './hosted-database.ts';
-import type { HostedSelects } from './hosted-statements.ts';
+import type { HostedRows, HostedSelects } from './hosted-statements.ts';
 import type { HostedStep } from './hosted-step.ts';
-import { COLLECTION, MAX_REFERRERS_PAGE, MAX_TAGS_PAGE } from './limits.ts';
+import { COLLECTION, MAX_REFERRERS_PAGE, MAX_TAGS_PAGE, REFERRER_SIZE } from './limits.ts';
 
 export interface HostedPullOptions {
   readonly database: HostedDatabase;
@@ -19,8 +19,9 @@ export interface HostedPullOptions {
   readonly clock: Clock;
 }
 
-/** The referrers of a page, which is read until its size is reached. */
+/** The most referrers of a page, which may reach its size before that. */
 const REFERRERS_AT_ONCE = 1_000;
+const INDEX_BEFORE = '{"schemaVersion":2,"mediaType":"application/vnd.oci.image.index.v1+json","manifests":[';
 
 /**
  * Pulls from hosted repositories. What is not here is unknown: no upstream is ever asked. No answer has a max
@@ -112,25 +113,17 @@ export class HostedPull {
   ): Promise<PullOutcome<PulledDocument>> {
     return this.#database.read(function* (select): HostedStep<PullOutcome<PulledDocument>> {
       const id = (yield* select.repository.get(repository))?.id ?? 0;
-      const most = REFERRERS_AT_ONCE + 1;
-      const rows = yield* select.referrers.all(id, subject, last ?? '', artifactType ?? null, most);
-      const manifests: object[] = [];
-      let size = 0;
-      for (const { digest, media_type, artifact_type, annotations, ...row } of rows) {
-        size += 400 + (annotations?.length ?? 0);
-        if (manifests.length === REFERRERS_AT_ONCE || size > MAX_REFERRERS_PAGE) break;
-        manifests.push({
-          ...{ mediaType: media_type, digest, size: row.size },
-          ...(artifact_type !== null && { artifactType: artifact_type }),
-          ...(annotations !== null && { annotations: JSON.parse(annotations) }),
-        });
-      }
-      const end = rows[manifests.length - 1]?.digest;
-      const index = { schemaVersion: 2, mediaType: 'application/vnd.oci.image.index.v1+json', manifests };
+      const [after, type] = [last ?? '', artifactType ?? null];
+      const rows = yield* select.referrers.all(id, subject, after, type, REFERRERS_AT_ONCE + 1);
+      const page = firstReferrers(rows);
+      const end = page.at(-1)?.digest;
+      const annotated = end === undefined ? [] : yield* select.annotations.all(id, subject, after, end, type);
+      const annotations = new Map(annotated.map((one) => [one.digest, one.annotations]));
+      const manifests = page.map((row) => formatReferrer(row, annotations.get(row.digest)));
       return {
-        ...{ kind: 'found', cache: 'hit', bytes: Buffer.from(JSON.stringify(index)) },
+        ...{ kind: 'found', cache: 'hit', bytes: Buffer.from(`${INDEX_BEFORE}${manifests.join(',')}]}`) },
         ...(artifactType !== undefined && { filters: 'artifactType' as const }),
-        ...(rows.length > manifests.length && end !== undefined && { next: { last: end } }),
+        ...(rows.length > page.length && end !== undefined && { next: { last: end } }),
       };
     });
   }
@@ -185,4 +178,24 @@ function* findManifest(
     (yield* select.anyTagOf.get(id, digest)) !== undefined ||
     (yield* select.anyParent.get(id, digest)) !== undefined;
   return { id, digest, row, isKept };
+}
+
+type Referrer = HostedRows['referrers'];
+
+/** Returns the rows that fit on one page, but at least one, so that the next page begins behind it. */
+function firstReferrers(rows: readonly Referrer[]): readonly Referrer[] {
+  let size = 0;
+  const end = rows.findIndex(({ annotations_size }, at) => {
+    size += REFERRER_SIZE + (annotations_size ?? 0);
+    return at > 0 && (at === REFERRERS_AT_ONCE || size > MAX_REFERRERS_PAGE);
+  });
+  return end === -1 ? rows : rows.slice(0, end);
+}
+
+/** The annotations are JSON already. If they were parsed, a large page would hold up the event loop. */
+function formatReferrer(row: Referrer, annotations: string | undefined): string {
+  const { media_type: mediaType, digest, size, artifact_type: artifactType } = row;
+  const descriptor = { mediaType, digest, size, ...(artifactType !== null && { artifactType }) };
+  const text = JSON.stringify(descriptor);
+  return annotations === undefined ? text : `${text.slice(0, -1)},"annotations":${annotations}}`;
 }

@@ -19,8 +19,10 @@ export const SELECT_HOSTED = {
   anyTagOf: 'SELECT name FROM main.tag WHERE repository = ?1 AND digest = ?2 LIMIT 1',
   anyParent: 'SELECT parent FROM main.child WHERE repository = ?1 AND child = ?2 LIMIT 1',
   children: 'SELECT child FROM main.child WHERE repository = ?1 AND parent = ?2',
-  referrers: `SELECT digest, media_type, size, artifact_type, annotations FROM main.manifest
+  referrers: `SELECT digest, media_type, size, artifact_type, octet_length(annotations) AS annotations_size FROM main.manifest
     WHERE repository = ?1 AND subject = ?2 AND digest > ?3 AND (CAST(?4 AS text) IS NULL OR artifact_type = ?4) ORDER BY digest LIMIT ?5`,
+  annotations: `SELECT digest, annotations FROM main.manifest WHERE repository = ?1 AND subject = ?2 AND digest > ?3 AND digest <= ?4
+    AND (CAST(?5 AS text) IS NULL OR artifact_type = ?5) AND annotations IS NOT NULL`,
   referrerDigests: 'SELECT digest FROM main.manifest WHERE repository = ?1 AND subject = ?2',
   referrerCount: 'SELECT count(*) AS referrers FROM main.manifest WHERE repository = ?1 AND subject = ?2',
   candidates: `SELECT c.repository, r.path, c.digest, c.review_at FROM main.candidate c JOIN main.repository r ON r.id = c.repository

@@ -19,7 +19,7 @@ export interface HostedRepository {
 }
 
 /** The columns of each query. Only values that were parsed before are stored. */
-interface HostedRows {
+export interface HostedRows {
   readonly repository: { readonly id: number; readonly bytes: number; readonly tags: number };
   readonly pathOf: { readonly path: string };
   readonly used: { readonly bytes: number };
@@ -49,8 +49,9 @@ interface HostedRows {
     readonly media_type: ManifestMediaType;
     readonly size: number;
     readonly artifact_type: string | null;
-    readonly annotations: string | null;
+    readonly annotations_size: number | null;
   };
+  readonly annotations: { readonly digest: Digest; readonly annotations: string };
   readonly referrerDigests: { readonly digest: Digest };
   readonly referrerCount: { readonly referrers: number };
   readonly candidates: {

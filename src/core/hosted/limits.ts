@@ -76,6 +76,8 @@ export const MAX_TAGS_PAGE = 10_000;
 
 /** The most bytes of one page of a list of referrers, which is the most that a client reads. */
 export const MAX_REFERRERS_PAGE = 4 * 1024 * 1024;
+/** The bytes of a referrer on a page without its annotations: its digest, its size and two media types. */
+export const REFERRER_SIZE = 1024;
 
 /** The rules by which unreferenced content is removed. All times are in milliseconds. */
 export const COLLECTION = {

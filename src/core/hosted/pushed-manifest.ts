@@ -1,11 +1,14 @@
 import { isObject, propertyOf } from '../../platform/object-properties.ts';
 import { type Digest, parseDigest } from '../../registry/digest.ts';
+
 import {
   isDistributable,
   type ManifestMediaType,
   parseManifestMediaType,
 } from '../../registry/media-type.ts';
-import { whyInvalidManifest } from '../pull/validate-document.ts';
+import { parseManifest } from '../pull/validate-document.ts';
+import { MAX_REFERRERS_PAGE, REFERRER_SIZE } from './limits.ts';
+
 import { type HostedRefusal, refuseWrite } from './refusal.ts';
 
 /** The facts about a manifest that a repository needs. */
@@ -22,9 +25,12 @@ export interface PushedManifest {
   readonly subject: Digest | undefined;
   /** The type by which a list of referrers describes and filters it. */
   readonly artifactType: string | undefined;
-  /** The JSON of its annotations. */
+  /** The JSON of its annotations, if it refers to a subject. Lists of referrers have them. */
   readonly annotations: string | undefined;
 }
+
+/** The longest type by RFC 6838. */
+const LONGEST_TYPE = 255;
 
 /** Parses the body of a push. The type of the manifest is that of the request. */
 export function parsePushedManifest(bytes: Buffer, contentType: string): PushedManifest | HostedRefusal {
@@ -34,9 +40,8 @@ export function parsePushedManifest(bytes: Buffer, contentType: string): PushedM
       'MANIFEST_INVALID',
       'the Content-Type is not one of an image manifest or an image index',
     );
-  const why = whyInvalidManifest(bytes, mediaType);
-  if (why !== undefined) return refuseWrite('MANIFEST_INVALID', `the manifest is ${why}`);
-  const document: unknown = JSON.parse(bytes.toString('utf8'));
+  const document = parseManifest(bytes, mediaType);
+  if (typeof document === 'string') return refuseWrite('MANIFEST_INVALID', `the manifest is ${document}`);
   const { here = [], elsewhere = [] } = Object.groupBy(listOf(document, 'layers'), (layer) =>
     isDistributable(textOf(layer, 'mediaType')) ? 'here' : 'elsewhere',
   );
@@ -57,7 +62,15 @@ export function parsePushedManifest(bytes: Buffer, contentType: string): PushedM
   // PostgreSQL stores no text with this character, which no media type has.
   if (artifactType?.includes('\0'))
     return refuseWrite('MANIFEST_INVALID', 'the type of the artifact has a NUL character');
-  const annotations = propertyOf(document, 'annotations');
+  // A list of referrers has the type of each.
+  if (artifactType !== undefined && artifactType.length > LONGEST_TYPE)
+    return refuseWrite(
+      'MANIFEST_INVALID',
+      `the type of the artifact is longer than ${LONGEST_TYPE} characters`,
+    );
+  const annotations = subject === undefined ? undefined : annotationsIn(document);
+  if (annotations !== undefined && Buffer.byteLength(annotations) > MAX_REFERRERS_PAGE - REFERRER_SIZE)
+    return refuseWrite('MANIFEST_INVALID', 'the annotations are longer than a list of referrers may be');
   return {
     kind: 'valid',
     mediaType,
@@ -67,8 +80,13 @@ export function parsePushedManifest(bytes: Buffer, contentType: string): PushedM
     manifests,
     subject,
     artifactType,
-    annotations: isObject(annotations) ? JSON.stringify(annotations) : undefined,
+    annotations,
   };
+}
+
+function annotationsIn(document: object): string | undefined {
+  const annotations = propertyOf(document, 'annotations');
+  return isObject(annotations) ? JSON.stringify(annotations) : undefined;
 }
 
 /** Returns each digest once; undefined if a descriptor has none. */

@@ -120,6 +120,9 @@ export class ReferrersPull {
       pages.push(page.value.bytes);
       query = nextQuery(page.value.link ?? '');
     }
-    return ok(joinIndexes(pages));
+    const joined = await joinIndexes(pages);
+    return joined.length > MAX_DOCUMENT_SIZE
+      ? unavailable('unfit', `${repository.name}/${resource}: larger than 4 MiB`)
+      : ok(joined);
   }
 }

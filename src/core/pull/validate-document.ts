@@ -1,3 +1,4 @@
+import { setImmediate as turn } from 'node:timers/promises';
 import { exceededBound } from '../../platform/json-bounds.ts';
 import { isObject, propertyOf } from '../../platform/object-properties.ts';
 import { type Digest, parseDigest } from '../../registry/digest.ts';
@@ -9,6 +10,8 @@ const INDEX_TYPES: ReadonlySet<string> = new Set<ManifestMediaType>([
   'application/vnd.docker.distribution.manifest.list.v2+json',
 ]);
 
+type JsonDocument = Readonly<Record<string, unknown>>;
+
 const INDEX_TYPE: ManifestMediaType = 'application/vnd.oci.image.index.v1+json';
 
 /**
@@ -17,6 +20,12 @@ const INDEX_TYPE: ManifestMediaType = 'application/vnd.oci.image.index.v1+json';
  * under one digest.
  */
 export function whyInvalidManifest(bytes: Buffer, mediaType: ManifestMediaType): string | undefined {
+  const document = parseManifest(bytes, mediaType);
+  return typeof document === 'string' ? document : undefined;
+}
+
+/** Returns the document of a valid manifest of this type, or why these bytes are none. */
+export function parseManifest(bytes: Buffer, mediaType: ManifestMediaType): JsonDocument | string {
   const document = readDocument(bytes);
   if (typeof document === 'string') return document;
   const { schemaVersion, mediaType: said, manifests, layers, config } = document;
@@ -28,7 +37,7 @@ export function whyInvalidManifest(bytes: Buffer, mediaType: ManifestMediaType):
   const isReadable = digestsIn(document).every(
     (digest) => digest === undefined || typeof digest === 'string',
   );
-  return isReadable ? undefined : 'the digest of a descriptor is not text';
+  return isReadable ? document : 'the digest of a descriptor is not text';
 }
 
 /** Returns why these bytes are not a valid list of referrers, or undefined if they are. */
@@ -50,7 +59,7 @@ export function whyInvalidTags(bytes: Buffer): string | undefined {
 }
 
 /** Returns the JSON object, or why there is none. */
-function readDocument(bytes: Buffer): Record<string, unknown> | string {
+function readDocument(bytes: Buffer): JsonDocument | string {
   const exceeded = exceededBound(bytes, DOCUMENT_BOUNDS);
   if (exceeded === 'depth') return `nested deeper than ${DOCUMENT_BOUNDS.depth} levels`;
   if (exceeded !== undefined) return `more than ${DOCUMENT_BOUNDS[exceeded]} ${exceeded}`;
@@ -74,12 +83,28 @@ function isStatement(layer: unknown): boolean {
   return propertyOf(layer, 'mediaType') === 'application/vnd.in-toto+json';
 }
 
-/** Merges several valid indexes into one. A single index stays as it is. */
-export function joinIndexes(pages: readonly Buffer[]): Buffer {
+/**
+ * Merges several valid indexes into one. A single index stays as it is. Each page may be as costly to parse
+ * as a document from outside may be, so each has a turn of the event loop of its own.
+ */
+export async function joinIndexes(pages: readonly Buffer[]): Promise<Buffer> {
   const [first] = pages;
   if (first !== undefined && pages.length === 1) return first;
-  const manifests = pages.flatMap((page) => JSON.parse(page.toString('utf8')).manifests ?? []);
-  return Buffer.from(JSON.stringify({ schemaVersion: 2, mediaType: INDEX_TYPE, manifests }));
+  const descriptors: string[] = [];
+  for (const page of pages) {
+    const list = descriptorsIn(page);
+    if (list !== '') descriptors.push(list);
+    await turn();
+  }
+  return Buffer.from(
+    `{"schemaVersion":2,"mediaType":"${INDEX_TYPE}","manifests":[${descriptors.join(',')}]}`,
+  );
+}
+
+/** Returns the descriptors of a valid index as JSON, without the brackets around them. */
+export function descriptorsIn(index: Buffer): string {
+  const { manifests } = JSON.parse(index.toString('utf8'));
+  return JSON.stringify([manifests ?? []].flat()).slice(1, -1);
 }
 
 /** Returns the digests that a valid manifest names. */
@@ -90,7 +115,7 @@ export function childrenOf(bytes: Buffer): readonly Digest[] {
   });
 }
 
-function digestsIn({ manifests, layers, config }: Record<string, unknown>): readonly unknown[] {
+function digestsIn({ manifests, layers, config }: JsonDocument): readonly unknown[] {
   const descriptors: unknown[] = [manifests, layers, config].flat();
   return descriptors.map((descriptor) => propertyOf(descriptor, 'digest'));
 }

@@ -164,3 +164,48 @@ test('referrers are listed with their type and annotations, filtered, and page b
   }
   assert.equal(seen.size, 5);
 });
+
+test('a page of referrers costs what is on it, however many there are', async () => {
+  await using core = await HostedCore.start();
+  const subject = { mediaType: OCI_MANIFEST, digest: digestOf('a subject'), size: 9 };
+  const pushLarge = async (from: number, to: number) => {
+    for (let at = from; at < to; at++) {
+      const manifest = index({ subject, annotations: { at: String(at), text: 'x'.repeat(1_300_000) } });
+      assert.equal((await core.pushManifest(`large-${at}`, manifest)).status, 201);
+    }
+  };
+  const cost = async () => {
+    let least = Number.POSITIVE_INFINITY;
+    for (let turn = 0; turn < 5; turn++) {
+      const begun = process.threadCpuUsage();
+      const { body } = await core.read(`referrers/${subject.digest}`);
+      assert.ok(body.length > 3_900_000);
+      const { user, system } = process.threadCpuUsage(begun);
+      least = Math.min(least, user + system);
+    }
+    return least;
+  };
+  await pushLarge(0, 3);
+  const ofThree = await cost();
+  await pushLarge(3, 60);
+  const ofSixty = await cost();
+  assert.ok(ofSixty < 2 * ofThree, `${ofThree} µs, then ${ofSixty} µs`);
+});
+
+test('a referrer whose type or annotations a list could not have is refused', async () => {
+  await using core = await HostedCore.start();
+  const subject = { mediaType: OCI_MANIFEST, digest: digestOf('a subject'), size: 9 };
+  const type = `application/${'x'.repeat(300)}`;
+  const unlisted = await core.pushManifest('type', index({ subject, artifactType: type }));
+  assert.equal(unlisted.status, 400);
+  assert.match(errorOf(unlisted).message, /the type of the artifact is longer than 255 characters/);
+  // These numbers are longer when they are written again.
+  const numbers = index({ subject, annotations: { a: 0 } }).replace(
+    '"a":0',
+    `"a":[1e20${',1e20'.repeat(199_000)}]`,
+  );
+  assert.ok(numbers.length < 1_500_000);
+  const refused = await core.pushManifest('numbers', numbers);
+  assert.equal(refused.status, 400);
+  assert.match(errorOf(refused).message, /the annotations are longer than a list of referrers may be/);
+});
