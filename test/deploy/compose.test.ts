@@ -119,20 +119,21 @@ test('hubgate.yaml of the separate form is read by every role, and the policy be
   }
 });
 
-test('the nodes of a cluster have names and volumes of their own, one certificate and one database', () => {
+test('the nodes of a cluster have names and volumes of their own, one certificate, one database and one object store', () => {
   const nodes = ['n1', 'n2', 'n3'].map((name) => cluster.get(name) ?? assert.fail(name));
   const written = nodes.flatMap(({ mounts }) =>
     mounts.filter(({ readOnly }) => !readOnly).map(({ source }) => source),
   );
   assert.equal(written.length, 9);
   assert.equal(new Set(written).size, 9);
-  for (const [index, { environment, mounts, ports }] of nodes.entries()) {
+  for (const [index, { environment, mounts, ports, secrets }] of nodes.entries()) {
     assert.equal(environment.HUBGATE_CLUSTER_NODE, `n${index + 1}`);
     assert.match(
       environment.HUBGATE_CLUSTER_DATABASE ?? '',
       /^postgres:\/\/hubgate:\$\{.*\}@database\/hubgate$/,
     );
     assert.ok(mounts.some(({ source, readOnly }) => source === 'certs' && readOnly));
+    assert.deepEqual(secrets, ['s3-access-key', 's3-secret-key']);
     assert.deepEqual(ports, []);
   }
   const ports = [...cluster.values()].flatMap((service) => service.ports);
@@ -146,12 +147,18 @@ test('hubgate.yaml of the cluster is read by a node, and its balancer asks the p
     await mkdir(path.join(home, 'config'));
     await cp(path.join(SEPARATE, 'cluster/hubgate.yaml'), path.join(home, 'config/hubgate.yaml'));
     const environment = {
+      ...cluster.get('n1')?.environment,
+      HUBGATE_SERVER_URL: 'https://localhost:8443',
       HUBGATE_CLUSTER_DATABASE: 'postgres://hubgate:secret@database/hubgate',
-      HUBGATE_CLUSTER_NODE: 'n1',
     };
-    const loaded = await loadConfig({ directory: home, environment, readsSecrets: true });
+    const loaded = await loadConfig({ directory: home, environment, readsSecrets: false });
     assert.ok('value' in loaded, JSON.stringify(loaded));
     assert.equal(loaded.value.cluster?.node, 'n1');
+    const objects = cluster.get('objects') ?? assert.fail();
+    const { endpoint = '', bucket = '' } = loaded.value.cluster.objects ?? {};
+    assert.match(objects.command.join(), new RegExp(`mkdir -p /objects/${bucket}\\n`));
+    assert.match(objects.command.join(), new RegExp(`--port :${new URL(endpoint).port} `));
+    assert.deepEqual(objects.secrets, cluster.get('n1')?.secrets);
     const balancer = await readFile(path.join(SEPARATE, 'cluster/haproxy.cfg'), 'utf8');
     const { listen, admin } = loaded.value.server;
     assert.match(balancer, new RegExp(`check port ${admin.port} `));

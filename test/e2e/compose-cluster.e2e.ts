@@ -3,6 +3,7 @@ import { chmod, chown, copyFile, mkdir, mkdtemp, readFile, rm } from 'node:fs/pr
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { after, before, test } from 'node:test';
+import { installObjectServers, type ObjectServer, startVersity } from '../cluster/support/object-servers.ts';
 import { startPostgres } from '../cluster/support/postgres-server.ts';
 import { readServices, type Service } from '../support/compose-file.ts';
 import { FakeHub } from '../support/fake-hub.ts';
@@ -17,7 +18,8 @@ import { buildImage, type Image } from './support/image.ts';
 import { mustRun, startProcess } from './support/process.ts';
 
 /**
- * What deploy/compose/cluster.yaml says, done by hand: its setup, and two of its nodes on a real PostgreSQL.
+ * What deploy/compose/cluster.yaml says, done by hand: its setup, and two of its nodes on a real PostgreSQL
+ * and a real object store.
  */
 const COMPOSE = path.join(import.meta.dirname, '../../deploy/compose');
 const PASSWORD = 's3cret-of-ana';
@@ -30,12 +32,14 @@ interface RunningNode {
   run(...command: readonly string[]): Promise<string>;
 }
 
+const alpine = imageOf();
 const stack = new AsyncDisposableStack();
 const nodes: RunningNode[] = [];
 let services: ReadonlyMap<string, Service>;
 let image: Image;
 let places: Places;
 let hub: FakeHub;
+let s3: ObjectServer;
 let ca: string;
 
 before(async () => {
@@ -45,10 +49,12 @@ before(async () => {
   services = await readServices(path.join(COMPOSE, 'cluster.yaml'));
   image = await buildImage(directory);
   await furnish(image.root);
+  assert.equal((await installObjectServers()).versitygw, undefined);
+  s3 = stack.use(await startVersity());
   places = await makePlaces(directory);
   const postgres = stack.use(await startPostgres());
   hub = stack.use(await FakeHub.start());
-  hub.push('library/alpine', 'latest', imageOf());
+  hub.push('library/alpine', 'latest', alpine);
   await mustRun('env', asCommand(serviceOf('setup', {}), image, places));
   ca = await readFile(path.join(places.sources.certs ?? '', 'ca.crt'), 'utf8');
   const database = await postgres.database();
@@ -78,7 +84,14 @@ async function makePlaces(directory: string): Promise<Places> {
     await chmod(source, 0o750);
   }
   await copyFile(path.join(COMPOSE, 'cluster/hubgate.yaml'), at('hubgate.yaml'));
-  return { sources, configs: { hubgate: at('hubgate.yaml') }, secrets: {} };
+  const secrets = { 's3-access-key': s3.accessKeyFile, 's3-secret-key': s3.secretKeyFile };
+  // As docs/containers.md has it: the group of the nodes may read them.
+  await chmod(path.dirname(s3.secretKeyFile), 0o755);
+  for (const file of Object.values(secrets)) {
+    await chown(file, 0, NODE_USER);
+    await chmod(file, 0o440);
+  }
+  return { sources, configs: { hubgate: at('hubgate.yaml') }, secrets };
 }
 
 /** Starts a node on ports of its own, because all nodes share this machine's network. */
@@ -86,6 +99,7 @@ async function startNode(name: string, database: string): Promise<RunningNode> {
   const [port, admin, peers] = [await freePort(), await freePort(), await freePort()];
   const service = serviceOf(name, {
     HUBGATE_CLUSTER_DATABASE: database,
+    HUBGATE_CLUSTER_OBJECTS_ENDPOINT: s3.endpoint,
     HUBGATE_CLUSTER_LISTEN: `127.0.0.1:${peers}`,
     HUBGATE_SERVER_LISTEN: `:${port}`,
     HUBGATE_SERVER_ADMIN: `127.0.0.1:${admin}`,
@@ -105,9 +119,8 @@ async function startNode(name: string, database: string): Promise<RunningNode> {
   };
 }
 
-function statusOn({ port }: RunningNode): Promise<number> {
+function statusOn({ port }: RunningNode, target = '/v2/library/alpine/manifests/latest'): Promise<number> {
   const headers = { authorization: basic('ana', PASSWORD) };
-  const target = '/v2/library/alpine/manifests/latest';
   return ask({ tls: true, host: 'localhost', port, path: target, headers, ca, agent: false }).then(
     ({ status }) => status,
   );
@@ -122,6 +135,13 @@ test('a user of one node pulls on each node, with the one certificate and one pu
   assert.equal(manifests.length, 1);
   const status = await first.run('cluster', 'status');
   for (const name of NODES) assert.match(status, new RegExp(`\\b${name}\\b`));
+});
+
+test('a blob that one node has pulled is in the object store', async () => {
+  const [first = assert.fail(), second = assert.fail()] = nodes;
+  const blob = `/v2/library/alpine/blobs/${alpine.layers[0]}`;
+  assert.equal(await statusOn(first, blob), 200);
+  await waitFor(async () => /^object store: 1 blobs/m.test(await second.run('cluster', 'status')));
 });
 
 test('the balancer reads its configuration', async () => {
