@@ -98,6 +98,13 @@ export const hostedMutants: readonly Mutant[] = [
     tests: LIMITS,
   },
   {
+    defence: 'retention spares the signatures of the images that stay',
+    file: RETENTION,
+    find: 'select.tagsToRetain.all(id)',
+    replace: 'select.allTags.all(id)',
+    tests: COLLECT,
+  },
+  {
     defence: 'a mounted blob must be in the other repository',
     file: 'src/core/hosted/push-blob.ts',
     find: 'if (blob === undefined) return undefined;',

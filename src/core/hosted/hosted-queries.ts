@@ -31,6 +31,11 @@ export const SELECT_HOSTED = {
   repositoriesAfter: `SELECT id, path FROM main.repository WHERE path > ?1 AND path < ?2 || '0' ORDER BY path LIMIT 1`,
   allTags: `SELECT t.name, t.digest, t.set_at, m.used_at FROM main.tag t JOIN main.manifest m ON m.repository = t.repository AND m.digest = t.digest
     WHERE t.repository = ?1 ORDER BY t.set_at DESC, t.name`,
+  /** All but the tags under which clients keep the signatures of an image that is here: `sha256-….sig`. */
+  tagsToRetain: `SELECT t.name, t.digest, t.set_at, m.used_at FROM main.tag t JOIN main.manifest m ON m.repository = t.repository AND m.digest = t.digest
+    WHERE t.repository = ?1 AND NOT (t.name LIKE 'sha___-%' AND EXISTS (SELECT 1 FROM main.manifest s WHERE s.repository = t.repository
+      AND s.digest IN ('sha256:' || substr(t.name, 8, 64), 'sha512:' || substr(t.name, 8, 128)) AND s.digest <> t.digest))
+    ORDER BY t.set_at DESC, t.name`,
   untagged: `SELECT digest FROM main.manifest m WHERE repository = ?1 AND pushed_at < ?2 AND digest > ?3
     AND NOT EXISTS (SELECT 1 FROM main.tag t WHERE t.repository = ?1 AND t.digest = m.digest)
     AND NOT EXISTS (SELECT 1 FROM main.child c WHERE c.repository = ?1 AND c.child = m.digest)

@@ -18,6 +18,13 @@ export interface HostedRepository {
   readonly path: string;
 }
 
+interface HostedTagRow {
+  readonly name: Tag;
+  readonly digest: Digest;
+  readonly set_at: number;
+  readonly used_at: number;
+}
+
 /** The columns of each query. Only values that were parsed before are stored. */
 export interface HostedRows {
   readonly repository: { readonly id: number; readonly bytes: number; readonly tags: number };
@@ -62,12 +69,8 @@ export interface HostedRows {
   };
   readonly reviewAt: { readonly review_at: number };
   readonly repositoriesAfter: HostedRepository;
-  readonly allTags: {
-    readonly name: Tag;
-    readonly digest: Digest;
-    readonly set_at: number;
-    readonly used_at: number;
-  };
+  readonly allTags: HostedTagRow;
+  readonly tagsToRetain: HostedTagRow;
   readonly untagged: { readonly digest: Digest };
   readonly lastChange: { readonly previous: Digest | null };
   readonly history: {

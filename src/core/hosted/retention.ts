@@ -127,7 +127,8 @@ export class RetentionPass implements AsyncDisposable {
 }
 
 /**
- * The newest tags stay. Of the others, those go that nobody has used, or all if there is no time for that.
+ * The tags of signatures stay with their images, and do not count. The newest of the other tags stay too. Of
+ * the rest, those go that nobody has used, or all if there is no time for that.
  */
 function* tagRemovals(
   select: HostedSelects,
@@ -136,7 +137,7 @@ function* tagRemovals(
   now: number,
 ): HostedStep<readonly RetentionRemoval[]> {
   if (keepLast === undefined && unusedFor === undefined) return [];
-  const tags = yield* select.allTags.all(id);
+  const tags = yield* select.tagsToRetain.all(id);
   return tags
     .filter(({ name }) => patterns === undefined || matchesTagPatterns(name, patterns))
     .slice(keepLast ?? 0)

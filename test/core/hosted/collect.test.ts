@@ -274,6 +274,32 @@ test('retention keeps the newest tags, and those that somebody uses', async () =
   ]);
 });
 
+test('retention spares the signatures of the images that stay, and does not count them', async () => {
+  await using core = await HostedCore.start({ retention: { keepLast: 2 } });
+  const text = (at: number) => index({ annotations: { at: `${at}` } });
+  const signatureOf = (at: number) => `${digestOf(text(at)).replace(':', '-')}.sig`;
+  for (const at of [1, 2, 3]) {
+    await core.pushManifest(`v${at}`, text(at));
+    await core.pushManifest(signatureOf(at), index({ annotations: { signs: `${at}` } }));
+    core.core.now += 1;
+  }
+  // An old image gets a new tag.
+  await core.pushManifest('stable', text(1));
+  const tags = async () => JSON.parse((await core.read('tags/list')).body.toString()).tags;
+  await collect(core);
+  assert.deepEqual(await tags(), [signatureOf(1), signatureOf(2), signatureOf(3), 'stable', 'v3'].toSorted());
+  // A signature of what is not here is a tag like any other, and so is one that names itself.
+  await core.write('DELETE', `manifests/${digestOf(text(2))}`);
+  await core.pushManifest(digestOf(text(4)).replace(':', '-'), text(4));
+  core.core.now += 1;
+  await core.pushManifest('v5', text(5));
+  await collect(core);
+  assert.deepEqual(
+    await tags(),
+    [digestOf(text(4)).replace(':', '-'), signatureOf(1), signatureOf(3), 'v5'].toSorted(),
+  );
+});
+
 test('the last change of a tag can be undone, and so can the undo', async () => {
   await using core = await HostedCore.start({ immutableTags: ['v*'] });
   const [first, second] = [index(), index({ annotations: { a: 'b' } })];

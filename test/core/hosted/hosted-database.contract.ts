@@ -384,6 +384,23 @@ export function testHostedDatabase(name: string, open: () => Promise<OpenedHoste
     { retention: { keepLast: 2 } },
   );
 
+  check(
+    'retention spares the tag of a signature whose image stays, and no other of its form',
+    async (nodes) => {
+      const { one } = nodes;
+      const signatureOf = (note: string) => `${sha256Of(documentOf({ note })).replace(':', '-')}.sig`;
+      await push(one, { tag: 'kept', note: 'image' });
+      for (const note of ['image', 'another'])
+        await push(one, { tag: signatureOf(note), note: `signature of ${note}` });
+      nodes.now += 1;
+      await push(one, { tag: 'kept-too', note: 'image' });
+      await push(one, { tag: 'last', note: 'last' });
+      await one.retention.retain();
+      assert.deepEqual(await tagsOf(one), ['kept-too', 'last', signatureOf('image')]);
+    },
+    { retention: { keepLast: 2 } },
+  );
+
   check('the history is trimmed, and content is verified, on any node', async (nodes) => {
     const { one, two } = nodes;
     for (const note of ['a', 'b', 'c']) await push(one, { tag: 'latest', note });
