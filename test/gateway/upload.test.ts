@@ -7,6 +7,8 @@ import { request as httpsRequest } from 'node:https';
 import { buffer } from 'node:stream/consumers';
 import { beforeEach, test } from 'node:test';
 import { decodeJwt } from 'jose';
+import { UPLOAD_LIMITS } from '../../src/core/hosted/limits.ts';
+import { starvedFor } from '../support/starved-for.ts';
 import { PASSWORD, type TestHubgate } from '../support/test-hubgate.ts';
 import { waitFor } from '../support/wait-for.ts';
 import { withMirror } from '../support/with-mirror.ts';
@@ -26,6 +28,11 @@ beforeEach(async (t) => {
     configuration: { hosted: { namespaces: { 'acme/**': {}, 'small/**': { quota: '1465KiB' } } } },
   }));
 });
+
+/** The time in milliseconds, without those in which a busy machine gave this process no CPU. */
+function now(): number {
+  return performance.now() - starvedFor();
+}
 
 function digestOf(bytes: Uint8Array): string {
   return `sha256:${createHash('sha256').update(bytes).digest('hex')}`;
@@ -161,13 +168,33 @@ test('invariant 13: an upload whose client may not push any more ends, and nothi
     sent.write(bytes.subarray(0, 1_500_000));
     await bytesArrive(location);
     await withdraw();
+    const withdrawn = now();
     const { response, body } = await answer;
+    assert.ok(now() - withdrawn < 1_000);
     assert.equal(response.statusCode, 403);
     assert.match(body, /withdrawn during this upload/);
     sent.end(bytes.subarray(1_500_000));
+    // The requests of an upload come one after the other, so what was cut off has ended before this one.
+    await hubgate.setPolicy(POLICY);
+    const complete = () => hubgate.ask(`${location}?digest=${digest}`, { method: 'PUT', user: 'cid' });
+    await waitFor(async () => (await complete()).status !== 403);
+    assert.equal((await complete()).status, 404);
     const blob = await hubgate.ask(`/v2/acme/app/blobs/${digest}`, { user: 'zoe' });
     assert.equal(blob.status, 404);
   }
+});
+
+test('invariant 13: a push that waits for its turn ends when its client may not push any more', async () => {
+  for (let open = 0; open < UPLOAD_LIMITS.openPerSubject; open++) await openUpload();
+  const waiting = begin(UPLOADS, { method: 'POST' });
+  const answer = answerOf(waiting);
+  waiting.end();
+  await once(waiting, 'finish');
+  await hubgate.setPolicy(WITHOUT);
+  const withdrawn = now();
+  const { response, body } = await answer;
+  assert.ok(now() - withdrawn < 1_000);
+  assert.equal(response.statusCode, 403, body);
 });
 
 test('invariant 13: an upload of a user who is removed ends, and nothing of it is published', async () => {
@@ -182,7 +209,9 @@ test('invariant 13: an upload of a user who is removed ends, and nothing of it i
   sent.write(bytes.subarray(0, 1_500_000));
   await bytesArrive(location);
   await hubgate.removeUser('cid');
+  const removed = now();
   assert.equal((await answer).response.statusCode, 403);
+  assert.ok(now() - removed < 1_000);
   sent.end(bytes.subarray(1_500_000));
   const blob = await hubgate.ask(`/v2/acme/app/blobs/${digest}`, { user: 'zoe' });
   assert.equal(blob.status, 404);

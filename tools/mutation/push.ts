@@ -121,6 +121,13 @@ export const pushMutants: readonly Mutant[] = [
     tests: UPLOAD_TESTS,
   },
   {
+    defence: 'a withdrawn right ends a push without a body too',
+    file: PUSH,
+    find: "isAllowed: () => decideWrite(write, dependencies).kind === 'granted',",
+    replace: "isAllowed: () => !hasBody(req) || decideWrite(write, dependencies).kind === 'granted',",
+    tests: UPLOAD_TESTS,
+  },
+  {
     defence: 'a client that waits for 100-continue can be refused first',
     file: 'src/gateway/http/listener.ts',
     find: 'if (hasSmallBody(request)) response.writeContinue();',

@@ -1,7 +1,6 @@
 import type { IncomingMessage } from 'node:http';
 import type { ActiveCredentials } from '../authentication/active-credentials.ts';
 import type { Authentication } from '../authentication/authenticate-client.ts';
-import { hasBody } from '../http/framing.ts';
 import { PUSHES } from '../limits.ts';
 
 export interface RecheckedAccess extends Disposable {
@@ -16,9 +15,10 @@ export interface RecheckAccessOptions {
 }
 
 /**
- * Checks again and again whether a request may go on whose body takes long. Its token counts as long as it
- * was valid when the headers came, because clients get another one only between two requests. The policy and
- * the credential behind the token must hold at every moment.
+ * Checks again and again whether a request may go on that takes long, because its body comes slowly, it waits
+ * for its turn, or the core copies a blob for it. Its token counts as long as it was valid when the headers
+ * came, because clients get another one only between two requests. The policy and the credential behind the
+ * token must hold at every moment.
  */
 export function recheckAccess(
   request: IncomingMessage,
@@ -27,7 +27,6 @@ export function recheckAccess(
 ): RecheckedAccess {
   const withdrawn = new AbortController();
   const signal = AbortSignal.any([request.signal, withdrawn.signal]);
-  if (!hasBody(request)) return { signal, [Symbol.dispose]: () => {} };
   const check = async () => {
     if (!(await isInForce(authentication, options)) || !options.isAllowed()) withdrawn.abort();
   };
