@@ -8,7 +8,7 @@ import { test } from 'node:test';
 import fc from 'fast-check';
 import { loginCookieIn, sessionCookieIn } from '../src/account/cookies.ts';
 import { parseReturnTo } from '../src/account/return-to.ts';
-import { readScimFilter, readScimMessage } from '../src/auth/identity/directory/scim-message.ts';
+import { parseScimFilter, parseScimMessage } from '../src/auth/identity/directory/scim-message.ts';
 import { parseHtpasswd } from '../src/auth/identity/htpasswd.ts';
 import { elements, elementText } from '../src/cluster/objects/object-xml.ts';
 import { parsePushedManifest } from '../src/core/hosted/pushed-manifest.ts';
@@ -23,11 +23,11 @@ import {
   whyInvalidReferrers,
   whyInvalidTags,
 } from '../src/core/pull/validate-document.ts';
-import { readQuota, readRetryAfter } from '../src/core/upstream/quota.ts';
+import { parseQuota, parseRetryAfter } from '../src/core/upstream/quota.ts';
 import { parseAuthorization } from '../src/gateway/authentication/authorization-header.ts';
 import { createAddressOf } from '../src/gateway/http/client-address.ts';
 import { parseProxyHeader } from '../src/gateway/http/proxy-header.ts';
-import { readSigningRequest } from '../src/pki/signing-request.ts';
+import { parseSigningRequest } from '../src/pki/signing-request.ts';
 import { exceededBound } from '../src/platform/json-bounds.ts';
 import { parseNetwork } from '../src/platform/network.ts';
 import { parseUnverifiedToken } from '../src/protocol/unverified-token.ts';
@@ -139,7 +139,7 @@ const PARSERS: readonly Parser[] = [
     name: 'a message of a directory',
     size: FORM,
     fragments: ['userName', ' eq ', '"', '\\', '{', '[', '{"a":', ' '],
-    parse: (text) => [readScimFilter(text), readScimMessage(text)],
+    parse: (text) => [parseScimFilter(text), parseScimMessage(text)],
   },
   {
     name: 'an answer of the object store',
@@ -182,8 +182,8 @@ const PARSERS: readonly Parser[] = [
     size: HEADER,
     fragments: ['1', ';w=', ' ', 'GMT', ',', '-'],
     parse: (text) => [
-      readQuota({ 'ratelimit-limit': text, 'ratelimit-remaining': text }, 0),
-      readRetryAfter(text, 0),
+      parseQuota({ 'ratelimit-limit': text, 'ratelimit-remaining': text }, 0),
+      parseRetryAfter(text, 0),
     ],
   },
   {
@@ -207,7 +207,7 @@ const PARSERS: readonly Parser[] = [
       '-',
       'A:',
     ],
-    parse: readSigningRequest,
+    parse: parseSigningRequest,
   },
   {
     name: 'an htpasswd file',

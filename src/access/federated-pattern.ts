@@ -32,7 +32,7 @@ export function compileFederated(pattern: NamedSubject, forms: SubjectForms): Ma
   const { name: text } = pattern;
   if (text === '**') return () => true;
   if (!isWild(text)) return (name) => name === text;
-  const read = readPattern(pattern, forms);
+  const read = parseClaimPatterns(pattern, forms);
   if ('wrong' in read) return undefined;
   const { federation, form, isOpen } = read;
   const patterns = read.claims.map(compilePattern);
@@ -55,7 +55,7 @@ function matchesClaims(patterns: readonly Pattern[], claims: readonly string[], 
 /** Returns what is wrong with a pattern. The caller adds where the pattern is. */
 export function whyNoFederatedPattern(pattern: NamedSubject, forms: SubjectForms): string | undefined {
   if (pattern.name === '**' || !isWild(pattern.name)) return undefined;
-  const read = readPattern(pattern, forms);
+  const read = parseClaimPatterns(pattern, forms);
   return 'wrong' in read ? read.wrong : undefined;
 }
 
@@ -67,11 +67,11 @@ export function whyNoFederatedSubject({ kind, name }: NamedSubject, forms: Subje
   const form = formOf(federation, forms);
   const claims = splitClaims(rest, form);
   return claims === undefined || claims.length < form.length - 1 || claims.includes('')
-    ? `nobody can be called so: subjects of ${federation} are written ${writeForm(kind, federation, form)}`
+    ? `nobody can be called so: subjects of ${federation} are written ${formatForm(kind, federation, form)}`
     : undefined;
 }
 
-function readPattern(
+function parseClaimPatterns(
   { kind, name: text }: NamedSubject,
   forms: SubjectForms,
 ): ClaimPatterns | { readonly wrong: string } {
@@ -92,7 +92,7 @@ function readPattern(
   return {
     wrong:
       `a wildcard could reach from one claim into another: subjects of ${federation} are written ` +
-      `${writeForm(kind, federation, form)}, so write what stands between the claims too, or end the pattern with **`,
+      `${formatForm(kind, federation, form)}, so write what stands between the claims too, or end the pattern with **`,
   };
 }
 
@@ -126,7 +126,7 @@ function formOf(federation: string, forms: SubjectForms): SubjectForm {
   return Object.hasOwn(forms, federation) ? (forms[federation] ?? ONE_CLAIM) : ONE_CLAIM;
 }
 
-function writeForm(kind: string, federation: string, form: SubjectForm): string {
+function formatForm(kind: string, federation: string, form: SubjectForm): string {
   return `${kind}:${federation}:${form.join('…')}`;
 }
 

@@ -19,7 +19,7 @@ export function directoryOf(file: string): string {
 
 /** Describes the files of a policy at this moment: their names, their real paths, and the state of each. */
 export async function stateOfPolicy(file: string): Promise<string> {
-  return writeState(await look(file));
+  return formatState(await look(file));
 }
 
 /**
@@ -55,7 +55,7 @@ function realPath(file: string): Promise<string> {
   return whileAnswering(file, () => realpath(file)).catch(() => file);
 }
 
-function writeState(found: readonly FoundPolicy[]): string {
+function formatState(found: readonly FoundPolicy[]): string {
   return found.map(({ file, real, state }) => `${file} ${real} ${state}`).join('\n');
 }
 
@@ -81,7 +81,7 @@ export async function readSources(file: string): Promise<Parsed<readonly PolicyS
     if (before.length === 0)
       return fault(file, 'there is no policy; the first `hubgate start` puts the default one here');
     const sources = await readFound(before, path.dirname(file));
-    if (writeState(await look(file)) === writeState(before)) return sources;
+    if (formatState(await look(file)) === formatState(before)) return sources;
   }
   return fault(file, 'the policy changes again and again while it is read');
 }

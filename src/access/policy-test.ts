@@ -6,7 +6,7 @@ import { type HostedNamespaces, isHosted } from '../registry/repository.ts';
 import { limitsFor, reservesFor } from './limits.ts';
 import { type Decision, decide, type Policy } from './policy.ts';
 import { type POLICY_TEST, parseMoment } from './policy-schema.ts';
-import { readSubject, type Subject } from './subject.ts';
+import { parseWrittenSubject, type Subject } from './subject.ts';
 
 /** One entry of `tests`: an expected decision. */
 export interface PolicyTest {
@@ -39,7 +39,7 @@ export function parseTest(
 ): ParsedTest {
   const { who, groups = [], from, at, expect, limits, reserve } = written;
   const what = written[action] ?? '';
-  const subject = readSubject(who);
+  const subject = parseWrittenSubject(who);
   if (subject === undefined) return { wrong: `"${who}" is not one subject; a test asks for one`, key: 'who' };
   const image = parseImage(what, { ...ANY_NAMES, hosted });
   if (image === undefined) return { wrong: `"${what}" is no repository, with a tag or without`, key: action };

@@ -39,7 +39,7 @@ export function formatSubject(subject: Subject): string {
   return subject.kind === 'anonymous' ? 'anonymous' : `${subject.kind}:${subject.name}`;
 }
 
-/** Parses a subject as `formatSubject` writes it: with its kind. What people write is for `readSubject`. */
+/** Parses what `formatSubject` formats, with its kind. `parseWrittenSubject` parses what people write. */
 export function parseSubject(text: string): Subject | undefined {
   if (text === 'anonymous') return ANONYMOUS;
   const subject = splitSubject(text);
@@ -75,7 +75,7 @@ export function formatGroup(name: string): string {
 }
 
 /** Parses a subject as people write it. A name alone means a user or a service, which share one namespace. */
-export function readSubject(text: string): Subject | undefined {
+export function parseWrittenSubject(text: string): Subject | undefined {
   const subject = parseSubject(isName(text) ? `user:${text}` : text);
   return subject !== undefined && nameOf(subject) !== undefined && !isName(nameOf(subject) ?? '')
     ? undefined

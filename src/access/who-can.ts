@@ -3,10 +3,10 @@ import { isDirectoryGroup } from './directory-group.ts';
 import { type AccessQuestion, type Policy, unmet } from './policy.ts';
 import type { RuleData } from './policy-data.ts';
 import type { Rule } from './rule.ts';
-import { groupNameOf, parseSubject, readSubject, type Subject } from './subject.ts';
+import { groupNameOf, parseSubject, parseWrittenSubject, type Subject } from './subject.ts';
 
 /** A subject who may do something, or who could if a deny did not refuse it. */
-export interface Answerable {
+export interface WhoCanAnswer {
   /**
    * The subject as the policy writes it. `authenticated` is everybody who is not named, and `cert:prod-*` is
    * all of these.
@@ -29,7 +29,7 @@ export type WhoCanQuestion = Pick<AccessQuestion, 'action' | 'repository' | 'tag
  * Returns the subjects that may do this: those of `users`, those that the policy names, and everybody else. A
  * group of a directory is answered for as a whole, because only the directory knows its members.
  */
-export function whoCan(policy: Policy, question: WhoCanQuestion, users: readonly string[]): Answerable[] {
+export function whoCan(policy: Policy, question: WhoCanQuestion, users: readonly string[]): WhoCanAnswer[] {
   const named = policy.rules.flatMap(({ data }) =>
     data.to.filter((text) => groupNameOf(text) === undefined || directoryGroupOf(text) !== undefined),
   );
@@ -38,7 +38,7 @@ export function whoCan(policy: Policy, question: WhoCanQuestion, users: readonly
   return [...new Set(everybody)].flatMap((who) => answerFor(policy, question, who));
 }
 
-function answerFor(policy: Policy, question: WhoCanQuestion, who: string): Answerable[] {
+function answerFor(policy: Policy, question: WhoCanQuestion, who: string): WhoCanAnswer[] {
   const matched = policy.rules.filter((rule) => means(rule, question, who)).map(({ data }) => data);
   const allows = matched.filter(({ effect }) => effect === 'allow');
   const denies = matched.filter(({ effect }) => effect === 'deny');
@@ -79,5 +79,5 @@ function directoryGroupOf(text: string): string | undefined {
  * called `authenticated`.
  */
 function subjectOf(who: string): Subject {
-  return readSubject(who) ?? parseSubject(who) ?? { kind: 'oidc', name: who };
+  return parseWrittenSubject(who) ?? parseSubject(who) ?? { kind: 'oidc', name: who };
 }

@@ -88,13 +88,13 @@ export class Notifications implements AsyncDisposable {
     const { signal } = this.#stopping;
     const client = await database.connect();
     try {
-      client.on('notification', ({ channel, payload = '' }) => this.#tell(channel, payload));
+      client.on('notification', ({ channel, payload = '' }) => this.#notify(channel, payload));
       await client.query(
         Object.values(CHANNELS)
           .map((channel) => `LISTEN ${channel}`)
           .join('; '),
       );
-      for (const channel of Object.values(CHANNELS)) this.#tell(channel, '');
+      for (const channel of Object.values(CHANNELS)) this.#notify(channel, '');
       this.#isListening.set(true);
       onListening();
       while (!signal.aborted) {
@@ -107,7 +107,7 @@ export class Notifications implements AsyncDisposable {
     }
   }
 
-  #tell(channel: string, payload: string): void {
+  #notify(channel: string, payload: string): void {
     for (const handler of this.#handlers.get(channel) ?? []) handler(payload);
   }
 }

@@ -22,16 +22,14 @@ export class Purges {
     this.#node = node;
   }
 
-  /**
-   * Tells the other nodes to remove content. Resolves to their number, in which those count that are away.
-   */
-  tellOthers(digest: Digest): Promise<number> {
-    return this.#tell(digest, this.#node);
+  /** Requests that the other nodes remove content. Resolves to their number, with those that are away. */
+  requestFromOthers(digest: Digest): Promise<number> {
+    return this.#request(digest, this.#node);
   }
 
-  /** Tells all nodes to remove content, this one too. */
-  async tellAll(digest: Digest): Promise<void> {
-    await this.#tell(digest, '');
+  /** Requests that all nodes remove content, this one too. */
+  async requestFromAll(digest: Digest): Promise<void> {
+    await this.#request(digest, '');
   }
 
   /** Resolves to what this node is to remove, in the order of the fences from the one after `after`. */
@@ -51,7 +49,7 @@ export class Purges {
     ]);
   }
 
-  #tell(digest: Digest, except: string): Promise<number> {
+  #request(digest: Digest, except: string): Promise<number> {
     return this.#database.change(
       `INSERT INTO hubgate.purge (node, digest) SELECT id, $1 FROM hubgate.node WHERE id <> $2
         ON CONFLICT (node, digest) DO UPDATE SET fence = excluded.fence`,

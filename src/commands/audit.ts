@@ -1,4 +1,4 @@
-import { formatSubject, readSubject } from '../access/subject.ts';
+import { formatSubject, parseWrittenSubject } from '../access/subject.ts';
 import { tokenOfCredential } from '../auth/identity/service-token.ts';
 import type { Environment } from '../config/environment.ts';
 import { pathsIn } from '../config/home.ts';
@@ -131,7 +131,7 @@ function filterOf(
   const now = systemClock();
   const from = parseSince(since, now);
   const to = until === undefined ? Number.POSITIVE_INFINITY : parseUntil(until, now);
-  const who = subject === undefined ? undefined : readSubject(subject);
+  const who = subject === undefined ? undefined : parseWrittenSubject(subject);
   const image = repository === undefined ? undefined : parseImage(repository, { ...ANY_NAMES, hosted });
   const wrong = [
     from === undefined ? whyNoTime('--since', since) : [],

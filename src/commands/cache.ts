@@ -46,7 +46,12 @@ export async function cachePurge(
   options: CoreCommandOptions,
   terminal: Terminal,
 ): Promise<ExitCode> {
-  const question = { method: 'POST', path: '/cache/purge', body: readTarget(what), schema: PURGED } as const;
+  const question = {
+    method: 'POST',
+    path: '/cache/purge',
+    body: parsePurgeTarget(what),
+    schema: PURGED,
+  } as const;
   const said = await askCore(options, question, terminal);
   if (said === 'silent') return 1;
   if (said === 'none') {
@@ -68,7 +73,7 @@ export async function cachePurge(
 }
 
 /** Splits the name from the tag or digest. A colon before a slash belongs to the port of a host. */
-function readTarget(what: string): { repository: string; reference: string | null } {
+function parsePurgeTarget(what: string): { repository: string; reference: string | null } {
   const [, repository = what, digest] = /^([^@]+)@(.+)$/.exec(what) ?? [];
   if (digest !== undefined) return { repository, reference: digest };
   const [, name = what, tag = null] = /^(.+):([^/:]+)$/.exec(what) ?? [];

@@ -19,7 +19,7 @@ import { systemClock } from '../platform/clock.ts';
 import { byPosition, type Fault, type Parsed } from '../platform/fault.ts';
 import { readIfPresent } from '../platform/regular-file.ts';
 import { tooOpen } from '../platform/secret-file.ts';
-import { readYaml } from '../platform/yaml/yaml-document.ts';
+import { parseYaml } from '../platform/yaml/yaml-document.ts';
 import { AUTH_STATUS } from '../protocol/auth-api.ts';
 import { knownRepositories } from './access/known.ts';
 import { askRole } from './ask-role.ts';
@@ -98,7 +98,7 @@ async function collisionsIn(paths: HomePaths, config: Config, policy: Policy): P
   if (config.hosted === undefined) return [];
   const source = path.join('config', 'hubgate.yaml');
   const text = (await readIfPresent(path.join(paths.home, source)))?.toString('utf8') ?? '';
-  const read = readYaml(source, text);
+  const read = parseYaml(source, text);
   return hostedCollisions(config.hosted, policy, await knownRepositories(config, paths), (name, message) =>
     'faults' in read
       ? { source, message }

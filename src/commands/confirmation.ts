@@ -93,7 +93,7 @@ async function askAuth({ isWithdrawn }: Withdrawal, auth: HttpClient): Promise<W
   const left = () => Math.max(0, Math.ceil(end - performance.now()));
   let etag: string | undefined;
   for (;;) {
-    const question = { peer: PEER, path: '/credentials', read: readInForce, longestWait: left() };
+    const question = { peer: PEER, path: '/credentials', read: parseInForce, longestWait: left() };
     const answer = await longPoll(auth, question, { etag, wait: etag !== undefined });
     if (answer !== undefined && isWithdrawn(answer.value)) break;
     if (left() === 0)
@@ -103,7 +103,7 @@ async function askAuth({ isWithdrawn }: Withdrawal, auth: HttpClient): Promise<W
   return askForGateways(auth, left());
 }
 
-function readInForce(text: string): InForceNow {
+function parseInForce(text: string): InForceNow {
   const { inForce, revokedCertificates } = CREDENTIALS.parse(JSON.parse(text));
   const subjects = Object.entries(inForce).map(
     ([id, credential]) => [id, CREDENTIAL.parse(credential).subject] as const,

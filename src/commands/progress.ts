@@ -64,7 +64,7 @@ export class TransferProgress implements Disposable {
 const BAR = 24;
 
 /** Draws `[######------------------]`; the bar is empty if the total is not known. */
-export function writeBar(done: number, all: number | undefined): string {
+export function formatBar(done: number, all: number | undefined): string {
   const share = all === undefined ? 0 : all === 0 ? 1 : Math.min(1, done / all);
   const full = Math.floor(share * BAR);
   return `[${'#'.repeat(full)}${'-'.repeat(BAR - full)}]`;

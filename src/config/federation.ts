@@ -4,7 +4,7 @@ import { isLoopback } from '../platform/network.ts';
 import { type PartReader, section } from '../platform/yaml/yaml-schema.ts';
 import { COMMON_CLAIMS, type FederationPreset, PRESET_NAMES, PRESETS } from './federation-preset.ts';
 import { optional } from './schema.ts';
-import { claimsOf, literalsOf, readTemplate, type SubjectTemplate, UNFIT } from './subject-template.ts';
+import { claimsOf, literalsOf, parseTemplate, type SubjectTemplate, UNFIT } from './subject-template.ts';
 
 /** An external issuer whose JWTs are logins here. Their subjects are `oidc:NAME:…`. */
 export interface Federation {
@@ -61,7 +61,7 @@ function isIssuer(text: string): boolean {
  */
 export function subjectForms(federations: readonly Federation[]): Record<string, string[]> {
   const presets = Object.entries(PRESETS).map(([name, { subject }]) => {
-    const read = readTemplate(subject);
+    const read = parseTemplate(subject);
     return [name, 'template' in read ? literalsOf(read.template) : []] as const;
   });
   const configured = federations.map(({ name, subject }) => [name, literalsOf(subject)] as const);
@@ -102,7 +102,7 @@ function readFederation(
   const { issuer, subject, preset } = withPreset(given);
   if (issuer === undefined) parts.fault(path, `${name} needs an issuer, or a preset`, 'key');
   if (subject === undefined) parts.fault(path, `${name} needs a subject, or a preset`, 'key');
-  const read = subject === undefined ? undefined : readTemplate(subject);
+  const read = subject === undefined ? undefined : parseTemplate(subject);
   if (read !== undefined && 'wrong' in read) parts.fault([...path, 'subject'], read.wrong);
   if (issuer === undefined || read === undefined || 'wrong' in read) return undefined;
   const warnings = lintTemplate(read.template, preset).map((message) =>

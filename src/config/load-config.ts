@@ -10,7 +10,7 @@ import { propertyOf } from '../platform/object-properties.ts';
 import { reasonOf } from '../platform/reason.ts';
 import { readIfPresent, whileAnswering } from '../platform/regular-file.ts';
 import { tooOpen, whyTooOpen } from '../platform/secret-file.ts';
-import { readYaml } from '../platform/yaml/yaml-document.ts';
+import { parseYaml } from '../platform/yaml/yaml-document.ts';
 import { PartReader, section } from '../platform/yaml/yaml-schema.ts';
 import { canonicalHost, DOCKER_HUB, parseUpstreamHost, type UpstreamHost } from '../registry/repository.ts';
 import { readCluster } from './cluster.ts';
@@ -65,7 +65,7 @@ export async function loadConfig(home: Home): Promise<Parsed<Config>> {
   const file = path.join(home.directory, source);
   const bytes = await readIfPresent(file).catch((error: Error) => error);
   if (bytes instanceof Error) return { faults: [{ source, message: `cannot be read: ${reasonOf(bytes)}` }] };
-  const read = readYaml(source, bytes?.toString('utf8') ?? '');
+  const read = parseYaml(source, bytes?.toString('utf8') ?? '');
   if ('faults' in read) return read;
   const { yaml, faults } = overlay(read.yaml, home.environment);
   const parts = new PartReader(yaml);

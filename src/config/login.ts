@@ -3,7 +3,7 @@ import { z } from 'zod';
 import { isLoopback } from '../platform/network.ts';
 import { type PartReader, section } from '../platform/yaml/yaml-schema.ts';
 import { optional } from './schema.ts';
-import { readTemplate, type SubjectTemplate, UNFIT } from './subject-template.ts';
+import { parseTemplate, type SubjectTemplate, UNFIT } from './subject-template.ts';
 import { BOOLEAN, duration } from './values.ts';
 
 interface LoginTimes {
@@ -223,8 +223,8 @@ function readOidc(parts: PartReader, times: LoginTimes, at: (file: string) => st
   const given = parts.read(path, OIDC);
   if (given === undefined) return undefined;
   const { issuer, clientId, clientSecretFile, scimTokenFile } = given;
-  const user = readTemplate(given.user ?? '${preferred_username}');
-  const groups = readTemplate(given.groups ?? '${groups}');
+  const user = parseTemplate(given.user ?? '${preferred_username}');
+  const groups = parseTemplate(given.groups ?? '${groups}');
   if ('wrong' in user) parts.fault([...path, 'user'], user.wrong);
   const [claim, ...others] = 'template' in groups ? groups.template : [];
   if (claim === undefined || !('claim' in claim) || others.length > 0) {

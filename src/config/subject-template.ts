@@ -20,7 +20,7 @@ const PART = /\$\{([^{}$]*)\}|([^$]+)/gy;
  */
 export const UNFIT = /[\s\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/u;
 
-export function readTemplate(text: string): ReadTemplate {
+export function parseTemplate(text: string): ReadTemplate {
   if (UNFIT.test(text)) return { wrong: 'a subject holds no spaces and no control characters' };
   const parts: TemplatePart[] = [];
   let read = 0;

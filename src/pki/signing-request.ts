@@ -27,7 +27,7 @@ const KEYS = 'P-256, P-384, Ed25519, and RSA of 2048 bits or more';
  * Returns the public key of a certificate request (RFC 2986), if the signature proves that the requester has
  * the private key. The names and extensions in the request are ignored.
  */
-export function readSigningRequest(pem: string): SigningRequest {
+export function parseSigningRequest(pem: string): SigningRequest {
   const parts = pem.length > MAX_REQUEST ? undefined : parse(pem);
   if (parts === undefined) return NO_REQUEST;
   const { info, algorithm, signature, publicKey } = parts;

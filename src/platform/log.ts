@@ -130,7 +130,9 @@ export function formatText(line: Readonly<Record<string, unknown>>, messageKey: 
     .filter(([name]) => !ELSEWHERE.has(name))
     .flatMap((field) => errorFields(field) ?? [field]);
   const long = ([, value]: [string, unknown]) => Array.isArray(value) || String(value).includes('\n');
-  const short = fields.filter((field) => !long(field)).map(([name, value]) => `${name}=${writeValue(value)}`);
+  const short = fields
+    .filter((field) => !long(field))
+    .map(([name, value]) => `${name}=${formatValue(value)}`);
   const lines = fields
     .filter(long)
     .flatMap(([, value]) => (Array.isArray(value) ? value : String(value).split('\n')));
@@ -158,7 +160,7 @@ function stacksOf({ stack, cause }: Readonly<Record<PropertyKey, unknown>>): str
   return isObject(cause) ? `${own}\ncaused by: ${stacksOf(cause)}` : own;
 }
 
-function writeValue(value: unknown): string {
+function formatValue(value: unknown): string {
   const text = asText(value);
   return typeof value === 'string' && !/^[\w.:/@+-]+$/.test(text)
     ? escapeControls(JSON.stringify(text))

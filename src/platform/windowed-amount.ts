@@ -26,12 +26,12 @@ const FORMS = {
 
 /** Parses an amount; undefined if it is not one. `whyNoAmount` says why. */
 export function parseAmount(text: string, unit: AmountUnit): WindowedAmount | undefined {
-  const amount = readAmount(text, unit);
+  const amount = parseOneAmount(text, unit);
   return amount !== undefined && whyOutside(amount) === undefined ? amount : undefined;
 }
 
 /** Reads an amount whose bounds are not checked yet. */
-function readAmount(text: string, unit: AmountUnit): WindowedAmount | undefined {
+function parseOneAmount(text: string, unit: AmountUnit): WindowedAmount | undefined {
   const [, count = '', length = '', windowUnit = ''] = FORMS[unit].exec(text) ?? [];
   if (count === '') return undefined;
   const factor = SIZE_UNITS[count.slice(-3)] ?? 1;
@@ -76,7 +76,7 @@ export const AMOUNT_FORMS: Readonly<Record<AmountUnit, string>> = {
 
 /** Returns what was expected instead of a text that is not an amount, and how to write what was meant. */
 export function whyNoAmount(text: string, unit: AmountUnit): string {
-  const read = readAmount(text, unit);
+  const read = parseOneAmount(text, unit);
   const outside = read === undefined ? undefined : whyOutside(read);
   if (outside !== undefined) return `${AMOUNT_FORMS[unit]}: ${outside}`;
   if (/\/\d+ ?s/i.test(text)) return `${AMOUNT_FORMS[unit]}: ${WINDOW_BOUNDS}`;

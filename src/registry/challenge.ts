@@ -25,7 +25,7 @@ const LONGEST_DESCRIPTION = 300;
  * the parsing in docker, skopeo and go-containerregistry, and the realm is lost.
  */
 export function formatChallenge({ realm, service, scope, error, description }: BearerChallenge): string {
-  const error_description = description === undefined ? undefined : writeDescription(description);
+  const error_description = description === undefined ? undefined : formatDescription(description);
   const parameters = Object.entries({ realm, service, scope, error, error_description }).filter(
     ([, value]) => value !== undefined,
   );
@@ -42,7 +42,7 @@ const TYPOGRAPHIC: Readonly<Record<string, string>> = {
  * space, without `"` and `\`. A letter loses its accents, white space becomes a space, and any other
  * character a question mark. Returns undefined if nothing is left.
  */
-function writeDescription(text: string): string | undefined {
+function formatDescription(text: string): string | undefined {
   const plain = text
     .slice(0, 2 * LONGEST_DESCRIPTION)
     .normalize('NFKD')

@@ -4,7 +4,7 @@ import { directoryGroupsIn } from '../../src/access/directory-group.ts';
 import { explain } from '../../src/access/explain.ts';
 import { decide } from '../../src/access/policy.ts';
 import { parsePolicy } from '../../src/access/policy-file.ts';
-import { readSubject } from '../../src/access/subject.ts';
+import { parseWrittenSubject } from '../../src/access/subject.ts';
 import { whoCan } from '../../src/access/who-can.ts';
 import { formatFault } from '../../src/platform/fault.ts';
 import { parseRepositoryName } from '../../src/registry/repository.ts';
@@ -30,7 +30,7 @@ function faultsOf(rules: string, logins?: readonly string[]) {
 const repository = parseRepositoryName('docker.io/acme/pay') ?? assert.fail();
 
 function question(groups: readonly string[]) {
-  const subject = readSubject('ana') ?? assert.fail();
+  const subject = parseWrittenSubject('ana') ?? assert.fail();
   return { action: 'pull', subject, groups, address: '', repository, at: NOW } as const;
 }
 

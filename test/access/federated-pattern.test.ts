@@ -8,7 +8,7 @@ import {
 } from '../../src/access/federated-pattern.ts';
 import { expandSubject } from '../../src/auth/identity/federation/expand-subject.ts';
 import { subjectForms } from '../../src/config/federation.ts';
-import { readTemplate } from '../../src/config/subject-template.ts';
+import { parseTemplate } from '../../src/config/subject-template.ts';
 import { globMatches } from './oracle.ts';
 import { ask, FORMS, faultsOf, policyOf, warningsOf } from './support/policy.ts';
 
@@ -129,7 +129,7 @@ test('for every template, claims and patterns of claims: text matches text if ea
   let decided = 0;
   fc.assert(
     fc.property(given, ({ shape: { before, between, behind }, values, patterns }) => {
-      const template = readTemplate(
+      const template = parseTemplate(
         `${before}${values.map((_, index) => `\${c${index}}${between[index] ?? behind}`).join('')}`,
       );
       assert.ok('template' in template);
@@ -161,7 +161,7 @@ test('for every template: other claims are another subject', () => {
   fc.assert(
     fc.property(given, ({ shape: { before, between, behind }, one, other }) => {
       const text = `${before}${one.map((_, index) => `\${c${index}}${between[index] ?? behind}`).join('')}`;
-      const template = readTemplate(text);
+      const template = parseTemplate(text);
       assert.ok('template' in template);
       const expand = (values: readonly string[]) =>
         expandSubject(

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { explain } from '../../src/access/explain.ts';
 import { type AccessQuestion, type Decision, decide, type Policy } from '../../src/access/policy.ts';
-import { readSubject } from '../../src/access/subject.ts';
+import { parseWrittenSubject } from '../../src/access/subject.ts';
 import { whoCan } from '../../src/access/who-can.ts';
 import { formatFault } from '../../src/platform/fault.ts';
 import { ACTIONS, type Action } from '../../src/registry/action.ts';
@@ -17,7 +17,7 @@ function policy(rules: string): Policy {
 }
 
 function question(action: Action, who: string, what: string): AccessQuestion {
-  const subject = readSubject(who) ?? assert.fail(who);
+  const subject = parseWrittenSubject(who) ?? assert.fail(who);
   const image = parseImage(what, { ...ANY_NAMES, hosted: HOSTED }) ?? assert.fail(what);
   return { action, subject, address: '', ...image, at: NOW };
 }

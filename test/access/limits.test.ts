@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import { limitsFor, reservesFor } from '../../src/access/limits.ts';
 import { parsePolicyAgain } from '../../src/access/policy-file.ts';
 import { deserializingPolicy, serializePolicy } from '../../src/access/serialized-policy.ts';
-import { readSubject } from '../../src/access/subject.ts';
+import { parseWrittenSubject } from '../../src/access/subject.ts';
 import { runAtOnce } from '../../src/platform/scheduling/time-slicing.ts';
 import { formatWindow, parseAmount } from '../../src/platform/windowed-amount.ts';
 import { YamlEntryCache } from '../../src/platform/yaml/yaml-entry-cache.ts';
@@ -28,7 +28,7 @@ reserve:
   - { id: ghcr, upstream: ghcr.io, keep: 100%, for: [jin, group:prod] }`);
 
 function question(who: string, host = 'docker.io', address = '192.0.2.1', groups: readonly string[] = []) {
-  const subject = readSubject(who) ?? assert.fail(who);
+  const subject = parseWrittenSubject(who) ?? assert.fail(who);
   return { subject, upstream: parseUpstreamHost(host) ?? assert.fail(host), address, groups };
 }
 

@@ -1,6 +1,12 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { formatSubject, isName, parseSubject, readSubject, whyNoName } from '../../src/access/subject.ts';
+import {
+  formatSubject,
+  isName,
+  parseSubject,
+  parseWrittenSubject,
+  whyNoName,
+} from '../../src/access/subject.ts';
 
 test('names are as directories, registries and CI systems write them', () => {
   const names = [
@@ -16,7 +22,7 @@ test('names are as directories, registries and CI systems write them', () => {
   ];
   for (const name of [...names, 'a'.repeat(64)]) {
     assert.equal(whyNoName(name), undefined, name);
-    assert.deepEqual(readSubject(name), { kind: 'user', name });
+    assert.deepEqual(parseWrittenSubject(name), { kind: 'user', name });
     assert.deepEqual(parseSubject(formatSubject({ kind: 'service', name })), { kind: 'service', name });
   }
 });

@@ -153,16 +153,16 @@ test('a purge that comes while a node removes the content is not taken for the o
     database,
   );
   const purges = new Purges(queries, 'away');
-  await purges.tellAll(image.digest);
+  await purges.requestFromAll(image.digest);
   const [first = assert.fail()] = await purges.pending(0, 10);
-  await purges.tellAll(image.digest);
+  await purges.requestFromAll(image.digest);
   await purges.done(first);
   const [second = assert.fail()] = await purges.pending(0, 10);
   assert.ok(second.fence > first.fence);
   assert.deepEqual(await purges.pending(second.fence, 10), []);
   await purges.done(second);
   assert.equal(count('purge', "node = 'away'"), 0);
-  await purges.tellAll(image.digest);
+  await purges.requestFromAll(image.digest);
   await forgetNode(queries, 'away');
   assert.equal(count('purge', "node = 'away'"), 0);
 });

@@ -3,7 +3,7 @@ import { mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
 import { afterEach, beforeEach, test } from 'node:test';
-import { readSubject } from '../../src/access/subject.ts';
+import { parseWrittenSubject } from '../../src/access/subject.ts';
 import { hashPassword } from '../../src/auth/identity/password.ts';
 import { setPassword } from '../../src/auth/identity/users-file.ts';
 import { diffAccess } from '../../src/commands/access/diff.ts';
@@ -468,7 +468,7 @@ test('explain says what is used of each limit, if the core runs', async () => {
   const parsed = parseFiles({ 'access.yaml': LIMITED });
   assert.ok('value' in parsed);
   const limits = followPolicyLimits({ current: parsed.value.policy, [Symbol.dispose]: () => {} }, () => []);
-  const subject = readSubject('ana') ?? assert.fail();
+  const subject = parseWrittenSubject('ana') ?? assert.fail();
   const { budgets = '' } = limits.headersFor({
     authentication: { kind: 'authenticated', subject, credential: 'one' },
     upstream: DOCKER_HUB,

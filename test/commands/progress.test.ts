@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { PassThrough } from 'node:stream';
 import { test } from 'node:test';
-import { TransferProgress, TransferRate, writeBar } from '../../src/commands/progress.ts';
+import { formatBar, TransferProgress, TransferRate } from '../../src/commands/progress.ts';
 
 function terminal(columns?: number) {
   const [stdin, stdout, stderr] = [new PassThrough(), new PassThrough(), new PassThrough()];
@@ -40,9 +40,9 @@ test('where nobody looks on nothing is drawn', () => {
 });
 
 test('a bar is as full as what is done, and a rate that of the last seconds', () => {
-  assert.equal(writeBar(0, undefined), `[${'-'.repeat(24)}]`);
-  assert.equal(writeBar(1, 4), `[${'#'.repeat(6)}${'-'.repeat(18)}]`);
-  assert.equal(writeBar(9, 4), `[${'#'.repeat(24)}]`);
+  assert.equal(formatBar(0, undefined), `[${'-'.repeat(24)}]`);
+  assert.equal(formatBar(1, 4), `[${'#'.repeat(6)}${'-'.repeat(18)}]`);
+  assert.equal(formatBar(9, 4), `[${'#'.repeat(24)}]`);
   let now = 0;
   const rate = new TransferRate(() => now);
   const after = (seconds: number, bytes: number) => {

@@ -5,7 +5,7 @@ import path from 'node:path';
 import { after, before, test } from 'node:test';
 import type { Environment } from '../../src/config/environment.ts';
 import { loadConfig } from '../../src/config/load-config.ts';
-import { readTemplate } from '../../src/config/subject-template.ts';
+import { parseTemplate } from '../../src/config/subject-template.ts';
 import { formatFault } from '../../src/platform/fault.ts';
 
 let directory: string;
@@ -34,7 +34,7 @@ async function faultsOf(federation: string): Promise<string[]> {
 }
 
 const templateOf = (text: string) => {
-  const template = readTemplate(text);
+  const template = parseTemplate(text);
   return 'template' in template ? template.template : assert.fail(template.wrong);
 };
 

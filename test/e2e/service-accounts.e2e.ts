@@ -11,7 +11,7 @@ import path from 'node:path';
 import { after, before, test } from 'node:test';
 import { podTokenFindings } from '../../src/commands/doctor/client/credential-provider.ts';
 import { HostFiles } from '../../src/commands/doctor/client/host-files.ts';
-import { readMirror } from '../../src/commands/doctor/client/mirror.ts';
+import { parseMirror } from '../../src/commands/doctor/client/mirror.ts';
 import { FakeIssuer } from '../support/fake-issuer.ts';
 import { waitFor } from '../support/wait-for.ts';
 import { installClients } from './support/clients.ts';
@@ -107,7 +107,7 @@ async function pull(login?: CriLogin): Promise<string | undefined> {
 
 /** Returns what the doctor finds on this node about the tokens of pods. */
 async function leaksByDoctor(): Promise<readonly string[]> {
-  const mirror = readMirror(`https://${ADDRESS}:${hubgate.port}`, 'alpine');
+  const mirror = parseMirror(`https://${ADDRESS}:${hubgate.port}`, 'alpine');
   assert.ok(!('refusal' in mirror));
   const findings = await podTokenFindings(new HostFiles(at('node')), { ...mirror, addresses: [ADDRESS] });
   return findings.map(({ where, what }) => `${where} ${what}`);

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { ANONYMOUS, readSubject } from '../../src/access/subject.ts';
+import { ANONYMOUS, parseWrittenSubject } from '../../src/access/subject.ts';
 import type { Authentication } from '../../src/gateway/authentication/authenticate-client.ts';
 import { followPolicyLimits } from '../../src/gateway/authorization/policy-limits.ts';
 import { peerAddress } from '../../src/gateway/http/client-address.ts';
@@ -29,7 +29,7 @@ const POLICY = policyOf(RULES);
 const limits = followPolicyLimits({ current: POLICY, [Symbol.dispose]: () => {} }, () => []);
 
 function authenticationOf(who: string): Authentication {
-  const subject = readSubject(who) ?? assert.fail(who);
+  const subject = parseWrittenSubject(who) ?? assert.fail(who);
   return { kind: 'authenticated', subject, credential: 'one' };
 }
 

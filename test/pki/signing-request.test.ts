@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { createPublicKey, generateKeyPairSync, type KeyObject } from 'node:crypto';
 import { test } from 'node:test';
-import { readSigningRequest } from '../../src/pki/signing-request.ts';
+import { parseSigningRequest } from '../../src/pki/signing-request.ts';
 import { signingRequest } from '../support/signing-request.ts';
 
 const ec = (namedCurve: string) => generateKeyPairSync('ec', { namedCurve }).privateKey;
@@ -9,14 +9,14 @@ const rsa = (modulusLength: number) => generateKeyPairSync('rsa', { modulusLengt
 const P256 = ec('P-256');
 
 function refusalOf(pem: string): string | undefined {
-  const read = readSigningRequest(pem);
+  const read = parseSigningRequest(pem);
   return 'refusal' in read ? read.refusal : undefined;
 }
 
 test('a request for a strong key gives that key', () => {
   const keys: KeyObject[] = [P256, ec('P-384'), rsa(2048), generateKeyPairSync('ed25519').privateKey];
   for (const key of keys) {
-    const read = readSigningRequest(signingRequest(key));
+    const read = parseSigningRequest(signingRequest(key));
     assert.ok(
       'publicKey' in read && read.publicKey.equals(createPublicKey(key)),
       String(key.asymmetricKeyType),

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import { test } from 'node:test';
-import { readYaml } from '../../src/platform/yaml/yaml-document.ts';
+import { parseYaml } from '../../src/platform/yaml/yaml-document.ts';
 import { splitEntries } from '../../src/platform/yaml/yaml-entries.ts';
 import { YamlEntryCache } from '../../src/platform/yaml/yaml-entry-cache.ts';
 import { Random } from '../crash/support/random.ts';
@@ -63,7 +63,7 @@ const TEXTS = [
 function assertSame(text: string, memory: YamlEntryCache): boolean {
   const parts = memory.open('f', text);
   if (parts === undefined) return false;
-  const whole = readYaml('f', text);
+  const whole = parseYaml('f', text);
   assert.ok('yaml' in whole, `taken, though ${JSON.stringify(whole)}:\n${text}`);
   assert.deepEqual(parts.yaml.data, whole.yaml.data, text);
   for (const [key, value] of Object.entries(parts.yaml.data as object)) {

@@ -5,7 +5,7 @@
 import type { ServerResponse } from 'node:http';
 import { type CryptoKey, exportJWK, generateKeyPair, type JWK, SignJWT } from 'jose';
 import type { Federation } from '../../src/config/federation.ts';
-import { readTemplate } from '../../src/config/subject-template.ts';
+import { parseTemplate } from '../../src/config/subject-template.ts';
 import { type LocalServer, serveLocally } from './local-server.ts';
 
 export type IssuerFault =
@@ -51,7 +51,7 @@ export class FakeIssuer implements AsyncDisposable {
 
   /** Returns a federation with this issuer, as the configuration would contain it. */
   federation(name: string, subject: string, audience = 'mirror.corp'): Federation {
-    const read = readTemplate(subject);
+    const read = parseTemplate(subject);
     if ('wrong' in read) throw new Error(read.wrong);
     return { name, issuer: this.url, audience, subject: read.template };
   }

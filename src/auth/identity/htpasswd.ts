@@ -45,11 +45,11 @@ export function parseHtpasswd(source: string, text: string): ImportedUsers {
 function parseEntry(entry: string, line: number): HtpasswdUser | string {
   const colon = entry.indexOf(':');
   if (colon < 0) return 'expected a name, a colon and a hash';
-  return readHashedUser(entry.slice(0, colon), entry.slice(colon + 1), line);
+  return parseHashedUser(entry.slice(0, colon), entry.slice(colon + 1), line);
 }
 
 /** Returns the user, or the fault as text. */
-export function readHashedUser(name: string, hash: string, line: number): HtpasswdUser | string {
+export function parseHashedUser(name: string, hash: string, line: number): HtpasswdUser | string {
   const why = whyNoName(name);
   if (why !== undefined) return why;
   return isBcryptHash(hash) ? { name, hash, line } : `the password of ${name} ${whyNot(hash)}`;

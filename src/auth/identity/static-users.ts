@@ -1,7 +1,7 @@
 import type { Fault } from '../../platform/fault.ts';
 import { isObject, propertyOf } from '../../platform/object-properties.ts';
-import { readYaml } from '../../platform/yaml/yaml-document.ts';
-import { type HtpasswdUser, type ImportedUsers, readHashedUser } from './htpasswd.ts';
+import { parseYaml } from '../../platform/yaml/yaml-document.ts';
+import { type HtpasswdUser, type ImportedUsers, parseHashedUser } from './htpasswd.ts';
 
 /** The `users` of a docker_auth configuration. */
 export interface StaticUsers {
@@ -18,7 +18,7 @@ export function readStaticUsers(users: Readonly<Record<string, unknown>>): Stati
     if (name === '') continue;
     const password = propertyOf(said, 'password');
     const read =
-      typeof password === 'string' ? readHashedUser(name, password, 0) : `${name} has no password there`;
+      typeof password === 'string' ? parseHashedUser(name, password, 0) : `${name} has no password there`;
     if (typeof read === 'string') others.push({ name, why: read });
     else importable.push(read);
   }
@@ -30,7 +30,7 @@ export function readStaticUsers(users: Readonly<Record<string, unknown>>): Stati
  * undefined if the text is not such a configuration.
  */
 export function parseStaticUsers(source: string, text: string): ImportedUsers | undefined {
-  const read = readYaml(source, text);
+  const read = parseYaml(source, text);
   if ('faults' in read) return undefined;
   const users = propertyOf(read.yaml.data, 'users');
   if (!isObject(users) || Array.isArray(users)) return undefined;

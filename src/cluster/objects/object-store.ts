@@ -165,7 +165,7 @@ export class ObjectStore implements AsyncDisposable {
       const { headers } = answer.value;
       const now = Date.parse(String(headers.date));
       try {
-        return stored({ ...readPage(await readText(answer.value, MAX_PAGE)), now });
+        return stored({ ...parseListPage(await readText(answer.value, MAX_PAGE)), now });
       } catch (error) {
         return storeUnavailable(`${this.#requests.host} breaks off: ${String(error)}`);
       }
@@ -197,7 +197,7 @@ function sizeOf(headers: ReceivedHeaders, from: number): number | undefined {
   return Number.isSafeInteger(size) ? size : undefined;
 }
 
-function readPage(xml: string): Pick<ListedObjects, 'objects' | 'isMore'> {
+function parseListPage(xml: string): Pick<ListedObjects, 'objects' | 'isMore'> {
   const objects = [...elements(xml, 'Contents')].map((content) => ({
     key: elementText(content, 'Key') ?? '',
     modifiedAt: Date.parse(elementText(content, 'LastModified') ?? ''),

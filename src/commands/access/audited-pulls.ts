@@ -14,7 +14,7 @@ export interface AuditedPull extends RecordedPull {
 /** Yields the pulls that the audit log has since `since`, which is in milliseconds. */
 export async function* auditedPulls(file: string, since = 0): AsyncGenerator<AuditedPull, void> {
   for await (const line of auditedLines(file, since)) {
-    const pull = readPull(line);
+    const pull = parsePull(line);
     if (pull !== undefined && pull.at >= since) yield pull;
   }
 }
@@ -28,7 +28,7 @@ const DECIDED: ReadonlyMap<string, Action> = new Map([
 ]);
 
 /** Returns undefined for a line that a crash has cut, and for one that records something else. */
-function readPull(text: string): AuditedPull | undefined {
+function parsePull(text: string): AuditedPull | undefined {
   const line = parseAuditLine(text);
   if (line === undefined || isAuditCount(line)) return undefined;
   const action = DECIDED.get(line.action);

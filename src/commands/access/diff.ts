@@ -133,18 +133,18 @@ function printChanges(
   printTable(stdout, {
     heading: ['CHANGE', 'SUBJECT', 'IMAGE', 'FROM', 'RULES'],
     rows: changes.map(({ action, subject, pull, address, before, after }) => [
-      ...[kindOf(action, before, after), formatSubject(subject), nameOf(pull), writeAddress(address)],
-      `${write(before)} → ${write(after)}`,
+      ...[kindOf(action, before, after), formatSubject(subject), nameOf(pull), formatAddress(address)],
+      `${formatDecision(before)} → ${formatDecision(after)}`,
     ]),
   });
-  for (const change of limits) printLine(stdout, writeLimit(change));
+  for (const change of limits) printLine(stdout, formatLimit(change));
   printLine(stdout, `differences: ${changes.length + limits.length}  audited pulls: ${pulls}`);
 }
 
 /** The most subjects that one line lists. */
 const MOST_LISTED = 5;
 
-function writeLimit({ kind, id, before, after, gained, lost }: LimitChange): string {
+function formatLimit({ kind, id, before, after, gained, lost }: LimitChange): string {
   const [was, is] = [before, after].map((entry) => (entry === undefined ? 'none' : describeEntry(entry)));
   const list = (subjects: readonly string[]) =>
     `${subjects.slice(0, MOST_LISTED).join(', ')}${subjects.length > MOST_LISTED ? ` and ${subjects.length - MOST_LISTED} more` : ''}`;
@@ -155,7 +155,7 @@ function writeLimit({ kind, id, before, after, gained, lost }: LimitChange): str
   ].join('; ');
 }
 
-function writeAddress(address: string | undefined): string {
+function formatAddress(address: string | undefined): string {
   return address === '' ? 'elsewhere' : (address ?? '-');
 }
 
@@ -165,7 +165,7 @@ function kindOf(action: Action, before: Decision, after: Decision): string {
   return action === 'pull' ? kind : `${action} ${kind}`;
 }
 
-function write(decision: Decision): string {
+function formatDecision(decision: Decision): string {
   const { rule = 'no rule' } = decision;
   return decision.decision === 'allow' && decision.private ? `${rule} (private: true)` : rule;
 }

@@ -3,7 +3,7 @@ import { type Explanation, explain } from '../../access/explain.ts';
 import { whyNoFederatedSubject } from '../../access/federated-pattern.ts';
 import type { AccessQuestion, Condition, Policy } from '../../access/policy.ts';
 import type { RuleData } from '../../access/policy-data.ts';
-import { formatSubject, hasDirectoryGroups, isFederated, readSubject } from '../../access/subject.ts';
+import { formatSubject, hasDirectoryGroups, isFederated, parseWrittenSubject } from '../../access/subject.ts';
 import type { Environment } from '../../config/environment.ts';
 import { type HomePaths, pathsIn } from '../../config/home.ts';
 import { hostedNames } from '../../config/hosted.ts';
@@ -22,7 +22,7 @@ import {
   formatContent,
   formatRule,
   openPolicy,
-  readTime,
+  parseTimeOrPrint,
 } from './policy.ts';
 
 export interface ExplainOptions extends AccessOptions {
@@ -97,9 +97,9 @@ function readQuestion(
   hosted: HostedNamespaces | undefined,
   terminal: Terminal,
 ): AccessQuestion | undefined {
-  const subject = readSubject(who);
+  const subject = parseWrittenSubject(who);
   const image = parseImage(what, { ...ANY_NAMES, hosted });
-  const time = readTime(at, terminal);
+  const time = parseTimeOrPrint(at, terminal);
   const isAddress = from === '' || (!from.includes('/') && parseNetwork([from]) !== undefined);
   const wrong = [
     subject === undefined ? `"${who}" is no subject: a user, service:…, cert:…, oidc:… or anonymous` : [],

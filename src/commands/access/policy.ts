@@ -91,7 +91,7 @@ export function displayedRule(rule: RuleData, paths: HomePaths) {
 }
 
 /** Returns the time in milliseconds, or undefined after saying that `text` is not a time. */
-export function readTime(text: string | undefined, { stderr }: Terminal): number | undefined {
+export function parseTimeOrPrint(text: string | undefined, { stderr }: Terminal): number | undefined {
   const moment = text === undefined ? systemClock() : parseMoment(text)?.begins;
   if (moment === undefined)
     printLine(stderr, `hubgate: "${text}" is no time: write 2027-01-31, or 2027-01-31T18:00:00Z`);

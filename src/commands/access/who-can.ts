@@ -1,5 +1,5 @@
 import { groupNameOf, isName } from '../../access/subject.ts';
-import { type Answerable, whoCan } from '../../access/who-can.ts';
+import { type WhoCanAnswer, whoCan } from '../../access/who-can.ts';
 import { readUsers } from '../../auth/identity/users-file.ts';
 import type { Environment } from '../../config/environment.ts';
 import { type HomePaths, pathsIn } from '../../config/home.ts';
@@ -15,7 +15,7 @@ import {
   formatContent,
   formatRule,
   openPolicy,
-  readTime,
+  parseTimeOrPrint,
   valueOrPrint,
 } from './policy.ts';
 
@@ -44,7 +44,7 @@ export async function whoCanPull(
     return 2;
   }
   const users = valueOrPrint(await readUsers(paths.users), paths, terminal);
-  const at = readTime(undefined, terminal);
+  const at = parseTimeOrPrint(undefined, terminal);
   if (users === undefined || at === undefined) return 2;
   const { action = 'pull' } = options;
   const all = whoCan(read.policy, { action, ...image, at }, [...users.keys()]);
@@ -82,7 +82,7 @@ export async function whoCanPull(
   return able.length === 0 ? 1 : 0;
 }
 
-function asJson({ who, rules, deniedBy, ...rest }: Answerable, paths: HomePaths) {
+function asJson({ who, rules, deniedBy, ...rest }: WhoCanAnswer, paths: HomePaths) {
   return {
     who,
     decision: deniedBy === undefined ? 'allow' : 'deny',
@@ -95,14 +95,14 @@ function asJson({ who, rules, deniedBy, ...rest }: Answerable, paths: HomePaths)
 }
 
 /** Only groups of directories are answered for as a whole. */
-function isGroup({ who }: Answerable): boolean {
+function isGroup({ who }: WhoCanAnswer): boolean {
   return groupNameOf(who) !== undefined;
 }
 
 /** The most members that a line lists. */
 const MOST_MEMBERS = 5;
 
-function writeMembers(members: readonly string[]): string {
+function formatMembers(members: readonly string[]): string {
   if (members.length === 0) return '; nobody of it has logged in yet';
   const more = members.length > MOST_MEMBERS ? ` and ${members.length - MOST_MEMBERS} more` : '';
   return `; has logged in: ${members.slice(0, MOST_MEMBERS).join(', ')}${more}`;
@@ -120,26 +120,29 @@ interface ListedAnswer {
 
 /** Prints one line for each answer. A subject who may do exactly what everybody may is left out. */
 function printAnswers(
-  found: readonly Answerable[],
+  found: readonly WhoCanAnswer[],
   { isMissing, membersOf, unknown, paths, terminal: { stdout } }: ListedAnswer,
 ): void {
   const everybody = found.find(({ who }) => who === 'authenticated');
   const listed = found.filter((one) => one === everybody || !isSame(one, everybody));
   const lines = listed.map((one) => {
     const missing = isMissing(one.who) ? '; not in users.yaml' : '';
-    const members = isGroup(one) ? writeMembers(membersOf(one.who)) : '';
-    return `${writeAnswer(one, paths)}${missing}${members}`;
+    const members = isGroup(one) ? formatMembers(membersOf(one.who)) : '';
+    return `${formatAnswer(one, paths)}${missing}${members}`;
   });
   const [first = 'nobody', ...others] = lines;
   for (const line of [`${first}${unknown}`, ...others]) printLine(stdout, line);
 }
 
-function isSame(one: Answerable, other: Answerable | undefined): boolean {
-  const what = ({ who: _, ...rest }: Answerable) => JSON.stringify(rest);
+function isSame(one: WhoCanAnswer, other: WhoCanAnswer | undefined): boolean {
+  const what = ({ who: _, ...rest }: WhoCanAnswer) => JSON.stringify(rest);
   return other !== undefined && one.who !== 'anonymous' && what(one) === what(other);
 }
 
-function writeAnswer({ who, rules, from, notFrom, deniedBy, ...one }: Answerable, paths: HomePaths): string {
+function formatAnswer(
+  { who, rules, from, notFrom, deniedBy, ...one }: WhoCanAnswer,
+  paths: HomePaths,
+): string {
   const name = who === 'authenticated' ? 'everybody who has logged in' : who;
   const deciding = deniedBy === undefined ? rules : [deniedBy];
   const parts = [

@@ -7,7 +7,7 @@ import type { Environment } from '../../config/environment.ts';
 import { pathsIn } from '../../config/home.ts';
 import { type ExitCode, printLine, type Terminal } from '../../launch/terminal.ts';
 import { type IssuedClientCertificate, issueClientCertificate } from '../../pki/client-certificate.ts';
-import { readSigningRequest } from '../../pki/signing-request.ts';
+import { parseSigningRequest } from '../../pki/signing-request.ts';
 import { systemClock } from '../../platform/clock.ts';
 import { isErrno, reasonOf } from '../../platform/reason.ts';
 import { readIfPresent } from '../../platform/regular-file.ts';
@@ -85,7 +85,7 @@ async function readRequest(
   file: string,
 ): Promise<{ readonly publicKey: KeyObject } | { readonly refusal: string }> {
   const text = await textOf(file);
-  return text === undefined ? { refusal: 'there is no such file' } : readSigningRequest(text);
+  return text === undefined ? { refusal: 'there is no such file' } : parseSigningRequest(text);
 }
 
 /** Returns undefined if there is no such file. */

@@ -8,7 +8,7 @@ import { type ExitCode, printJson, printLine, type Terminal } from '../../launch
 import { type Clock, systemClock } from '../../platform/clock.ts';
 import { type Checked, type Finding, runAll } from './checks.ts';
 import { clientChecks } from './client/checks.ts';
-import { type NamedMirror, readMirror } from './client/mirror.ts';
+import { type NamedMirror, parseMirror } from './client/mirror.ts';
 import type { ServerPeer } from './connection.ts';
 import { serverChecks } from './server/checks.ts';
 
@@ -48,7 +48,8 @@ export async function doctor(
   terminal: Terminal,
   context = HERE,
 ): Promise<ExitCode> {
-  const mirror = options.fromClient === undefined ? undefined : readMirror(options.fromClient, options.image);
+  const mirror =
+    options.fromClient === undefined ? undefined : parseMirror(options.fromClient, options.image);
   if (mirror !== undefined && 'refusal' in mirror) {
     printLine(terminal.stderr, `hubgate: ${mirror.refusal}`);
     return 2;

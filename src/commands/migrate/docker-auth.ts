@@ -3,7 +3,7 @@ import { canonicalPattern } from '../../access/pattern-text.ts';
 import { isName, isWordForEverybody, whyNoName } from '../../access/subject.ts';
 import { readStaticUsers } from '../../auth/identity/static-users.ts';
 import { parseNetwork } from '../../platform/network.ts';
-import { shellFile } from './shell-word.ts';
+import { formatShellWord } from './shell-word.ts';
 import { yamlText } from './yaml-text.ts';
 
 /** The parts of a docker_auth configuration that mean something here. Everything else is ignored. */
@@ -64,7 +64,8 @@ export function stepsForUsers({ users = {} }: DockerAuth, file: string): string[
   const add = others.map(({ name, why }) => (isName(name) ? `hubgate user add ${name}: ${why}` : why));
   if (importable.length === 0) return add;
   const names = importable.map(({ name }) => name).join(', ');
-  const from = add.length === 0 ? shellFile(file) : `a copy of ${shellFile(file)} without those below`;
+  const from =
+    add.length === 0 ? formatShellWord(file) : `a copy of ${formatShellWord(file)} without those below`;
   return [`hubgate user import ${from}, which takes over with their passwords: ${names}`, ...add];
 }
 

@@ -4,7 +4,7 @@ import { type ExitCode, printLine, printText, type Terminal } from '../../launch
 import { formatFault } from '../../platform/fault.ts';
 import { reasonOf } from '../../platform/reason.ts';
 import { readNamedFile } from '../../platform/regular-file.ts';
-import { readYaml } from '../../platform/yaml/yaml-document.ts';
+import { parseYaml } from '../../platform/yaml/yaml-document.ts';
 import { DOCKER_AUTH, type DockerAuth, migrateAcl, stepsForUsers, withoutEqual } from './docker-auth.ts';
 import { type MigratedRegistry, migrateRegistry, REGISTRY } from './registry.ts';
 
@@ -21,7 +21,7 @@ export async function migrate(file: string, terminal: Terminal): Promise<ExitCod
     printLine(terminal.stderr, `hubgate: ${file} cannot be read: ${reasonOf(error)}`);
     return 2;
   }
-  const read = readYaml(file, text);
+  const read = parseYaml(file, text);
   if ('faults' in read) {
     printFaults(read.faults, terminal);
     return 2;

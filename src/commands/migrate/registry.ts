@@ -5,7 +5,7 @@ import { isLoopback } from '../../platform/network.ts';
 import { DOCKER_HUB, parseUpstreamHost } from '../../registry/repository.ts';
 import { expiryOf } from './go-duration.ts';
 import { NOT_NEEDED, WITHOUT_EQUAL } from './registry-notes.ts';
-import { shellFile } from './shell-word.ts';
+import { formatShellWord } from './shell-word.ts';
 import { yamlText } from './yaml-text.ts';
 
 /**
@@ -152,7 +152,7 @@ function migrateClientAuthorities(from: Collector): void {
   from.set('tls', 'clientCa', authorities.length === 1 ? only : CLIENT_AUTHORITIES, 'http.tls.clientcas');
   if (authorities.length > 1)
     from.notes.push(
-      `http.tls.clientcas: cat ${authorities.map(shellFile).join(' ')} > ${CLIENT_AUTHORITIES}`,
+      `http.tls.clientcas: cat ${authorities.map(formatShellWord).join(' ')} > ${CLIENT_AUTHORITIES}`,
     );
   from.notes.push(
     'http.tls.clientcas: whoever has a certificate of theirs is cert:NAME in access.yaml; nobody needs one, a password or a token does as well',
@@ -246,7 +246,7 @@ function migrateAuth(from: Collector): void {
   const htpasswd = from.text('auth.htpasswd.path');
   if (htpasswd !== undefined) {
     from.notes.push(
-      `auth.htpasswd: hubgate user import ${shellFile(htpasswd)} takes its users over, with their passwords where these are bcrypt`,
+      `auth.htpasswd: hubgate user import ${formatShellWord(htpasswd)} takes its users over, with their passwords where these are bcrypt`,
     );
   }
   if (isThere(from.get('auth.token')))

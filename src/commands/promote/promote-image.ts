@@ -5,7 +5,7 @@ import { ERRORS, type ErrorName } from '../../registry/error.ts';
 import { parseTag, type Reference, type Tag } from '../../registry/reference.ts';
 import type { Repository } from '../../registry/repository.ts';
 import type { RepositoryRoute } from '../../registry/route.ts';
-import { readImageDocument } from '../warm/image-document.ts';
+import { parseImageDocument } from '../warm/image-document.ts';
 import { warmBlob } from '../warm/warm-blob.ts';
 import type { HostedWriter } from './hosted-writer.ts';
 import type { Judgement, Promoter } from './promoter.ts';
@@ -117,7 +117,7 @@ class Promoting {
   /** Copies a manifest after all that it names. */
   async #copy(manifest: ReadManifest, depth: number): Promise<void> {
     if (this.#manifests.has(manifest.digest)) return;
-    const document = readImageDocument(manifest.bytes);
+    const document = parseImageDocument(manifest.bytes);
     if (document === undefined || depth > MAX_DEPTH)
       throw new SourceUnavailable(`${manifest.digest} cannot be read`, 404);
     for (const { digest } of document.manifests)
@@ -169,7 +169,7 @@ class Promoting {
       if (answer.kind === 'refused') throw unavailable(answer.error);
       if (answer.kind !== 'document')
         throw new Error(`the core answers with a ${answer.kind} for a list of referrers`);
-      for (const referrer of readImageDocument(answer.bytes)?.manifests ?? []) yield referrer.digest;
+      for (const referrer of parseImageDocument(answer.bytes)?.manifests ?? []) yield referrer.digest;
       const last = parseDigest(answer.next?.last ?? '');
       route = last && { ...route, last };
     }

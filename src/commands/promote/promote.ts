@@ -57,7 +57,7 @@ export async function promote(
   if (config === undefined) return 2;
   const written = await readPairs(args, options.file);
   if (typeof written === 'string') return refuse(written, terminal);
-  const read = written.map(([source, target]) => readWanted(source, target, namesOf(config)));
+  const read = written.map(([source, target]) => parseWanted(source, target, namesOf(config)));
   const wrong = read.filter((one) => typeof one === 'string');
   for (const one of wrong) printLine(terminal.stderr, `hubgate: ${one}`);
   if (wrong.length > 0) return 2;
@@ -207,7 +207,7 @@ function wordsOf(line: string): readonly string[] {
     .filter((word) => word !== '');
 }
 
-function readWanted(source: string, target: string, names: UpstreamNames): Wanted | string {
+function parseWanted(source: string, target: string, names: UpstreamNames): Wanted | string {
   const from = parseImage(source, names);
   if (from === undefined)
     return `"${source}" is no image of this mirror: REPOSITORY:TAG or REPOSITORY@DIGEST`;

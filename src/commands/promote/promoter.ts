@@ -1,5 +1,5 @@
 import { type AccessQuestion, decide, type Policy } from '../../access/policy.ts';
-import { formatSubject, nameOf, readSubject, type Subject } from '../../access/subject.ts';
+import { formatSubject, nameOf, parseWrittenSubject, type Subject } from '../../access/subject.ts';
 import { subjectOfUser } from '../../auth/identity/user-subject.ts';
 import type { Users } from '../../auth/identity/users-file.ts';
 import { systemClock } from '../../platform/clock.ts';
@@ -40,7 +40,7 @@ export function promoterOf(text: string, policy: Policy, users: Users): Promoter
 }
 
 function accountOf(text: string, users: Users): Subject | string {
-  const subject = readSubject(text);
+  const subject = parseWrittenSubject(text);
   if (subject === undefined || subject.kind === 'anonymous')
     return `--as "${text}": no subject: a user, service:…, cert:… or oidc:…`;
   const name = nameOf(subject);

@@ -43,7 +43,7 @@ export function isSignature({ artifactType = '' }: Descriptor): boolean {
 }
 
 /** Returns the content that a manifest names; undefined if the manifest cannot be read. */
-export function readImageDocument(bytes: Buffer): ImageDocument | undefined {
+export function parseImageDocument(bytes: Buffer): ImageDocument | undefined {
   const read = DOCUMENT.safeParse(JSON.parse(bytes.toString('utf8')));
   if (!read.success) return undefined;
   const { manifests, config, layers } = read.data;

@@ -44,7 +44,7 @@ export async function readImageList(
   }
   const images = new Map<string, WantedImage>();
   for (const { name, ...place } of written) {
-    const image = readImage(name, options);
+    const image = parseWantedImage(name, options);
     if (typeof image === 'string') faults.push({ ...place, message: image });
     else images.set(image.name, image);
   }
@@ -87,7 +87,7 @@ function linesOf(source: string, content: string): readonly Written[] {
 }
 
 /** Returns the image, or what is wrong with its name. */
-function readImage(written: string, { upstreams, self }: ListOptions): WantedImage | string {
+function parseWantedImage(written: string, { upstreams, self }: ListOptions): WantedImage | string {
   const name = written.startsWith(`${self}/`) ? written.slice(self.length + 1) : written;
   const image = parseImage(name);
   if (image === undefined)

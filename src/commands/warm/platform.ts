@@ -19,7 +19,7 @@ function parsePlatform(text: string): Platform | undefined {
   return PLATFORM.safeParse(WRITTEN.exec(text)?.groups).data;
 }
 
-function writePlatform({ os, architecture, variant }: Platform): string {
+function formatPlatform({ os, architecture, variant }: Platform): string {
   return [os, architecture, variant].filter((part) => part !== undefined).join('/');
 }
 
@@ -58,7 +58,7 @@ export class PlatformChoice {
     if (built.length === 0) return [];
     return this.#wanted
       .filter((one) => !built.some((platform) => isWanted(platform, one)))
-      .map(writePlatform);
+      .map(formatPlatform);
   }
 
   toString(): string {
@@ -67,7 +67,7 @@ export class PlatformChoice {
 }
 
 export function formatPlatforms(platforms: readonly Platform[]): string {
-  return platforms.map(writePlatform).join(', ');
+  return platforms.map(formatPlatform).join(', ');
 }
 
 /** Parses `--platform`: none, some, or `all`. */

@@ -3,7 +3,7 @@ import type { CoreAnswer, CoreClient } from '../../gateway/clients/core-client.t
 import type { Digest } from '../../registry/digest.ts';
 import { ERRORS } from '../../registry/error.ts';
 import { parseTag, type Reference } from '../../registry/reference.ts';
-import { attestedBy, type Descriptor, isSignature, readImageDocument } from './image-document.ts';
+import { attestedBy, type Descriptor, isSignature, parseImageDocument } from './image-document.ts';
 import type { WantedImage } from './image-list.ts';
 import { formatPlatforms, type Platform, type PlatformChoice } from './platform.ts';
 import type { QuotaGuard } from './quota-guard.ts';
@@ -159,7 +159,7 @@ class ImageWarmer {
     const manifest = await this.#fetchManifest(reference, digest);
     if ('status' in manifest) return manifest;
     this.#root ??= manifest;
-    const document = manifest.bytes === undefined ? undefined : readImageDocument(manifest.bytes);
+    const document = manifest.bytes === undefined ? undefined : parseImageDocument(manifest.bytes);
     if (document === undefined || depth > MAX_DEPTH) return failed(`${manifest.digest} cannot be read`);
     for (const blob of document.blobs) this.#blobs.set(blob.digest, blob.size);
     // Attestations have no platform; their index entries say `unknown`.
@@ -217,7 +217,7 @@ class ImageWarmer {
       return answer.error === 'MANIFEST_UNKNOWN' ? this.#walkTag(digest) : this.#unknownFor(answer);
     if (answer.kind !== 'document')
       throw new Error(`the core answers with a ${answer.kind} for a list of referrers`);
-    return this.#walkAll((readImageDocument(answer.bytes)?.manifests ?? []).filter(isSignature), 1);
+    return this.#walkAll((parseImageDocument(answer.bytes)?.manifests ?? []).filter(isSignature), 1);
   }
 
   /** Fetches what a tag names that stands for a list of referrers, or for a signature. */

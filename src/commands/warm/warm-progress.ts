@@ -1,5 +1,5 @@
 import { formatSize } from '../../platform/size.ts';
-import { TransferRate, writeBar } from '../progress.ts';
+import { formatBar, TransferRate } from '../progress.ts';
 
 /** The width of `1023.9 MiB of 1023.9 MiB`. */
 const SIZE_WIDTH = 24;
@@ -44,9 +44,9 @@ export class WarmProgress {
     // A narrow terminal cuts off the end of a name.
     const images = [...this.#underWay].map(({ name, bytes, here }) => {
       const size = bytes === undefined ? '' : `${formatSize(here)} of ${formatSize(bytes)}`;
-      return `${writeBar(here, bytes)}  ${size.padEnd(SIZE_WIDTH)}  ${name}`;
+      return `${formatBar(here, bytes)}  ${size.padEnd(SIZE_WIDTH)}  ${name}`;
     });
     const all = `${this.#ended} of ${this.#images} images  ${this.#rate.write()}`;
-    return [...images, `${writeBar(this.#ended, this.#images)}  ${all}`];
+    return [...images, `${formatBar(this.#ended, this.#images)}  ${all}`];
   }
 }

@@ -13,7 +13,7 @@ export function formatImage(warmed: WarmedImage): string {
   const note = notes.map((one) => `; ${one}`).join('');
   switch (status) {
     case 'fetched':
-      return `${image}  fetched ${writeFetched(fetchedBytes, bytes)}${note}`;
+      return `${image}  fetched ${formatFetched(fetchedBytes, bytes)}${note}`;
     case 'cached':
       return `${image}  is here already, ${formatSize(bytes)}${note}`;
     case 'failed':
@@ -24,7 +24,7 @@ export function formatImage(warmed: WarmedImage): string {
   }
 }
 
-function writeFetched(fetched: number, all: number): string {
+function formatFetched(fetched: number, all: number): string {
   const [part, whole] = [formatSize(fetched), formatSize(all)];
   return part === whole ? whole : `${part} of ${whole}`;
 }

@@ -131,9 +131,9 @@ export async function joinCluster(
     purge: async (digest) => {
       await manifests.removeUnlinked(digest);
       await objects?.remove(digest);
-      return purges.tellOthers(digest);
+      return purges.requestFromOthers(digest);
     },
-    purgeCopies: (digest) => purges.tellAll(digest),
+    purgeCopies: (digest) => purges.requestFromAll(digest),
     followPurges: (store, isArriving) =>
       new FollowedPurges({ purges, notifications, store, isArriving, limits, log }),
     serve: (served) => servePeers({ ...listen, ...served, key, nodes, log }),

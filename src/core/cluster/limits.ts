@@ -43,7 +43,7 @@ export interface ObjectDutyLimits {
   readonly sweepEvery: number;
   readonly orphansAfter: number;
   /** The time between two messages of uses, and that for which the same use is not told again. */
-  readonly tellUsesEvery: number;
+  readonly reportUsesEvery: number;
   readonly repeatUsesAfter: number;
 }
 
@@ -54,6 +54,6 @@ export const OBJECT_DUTY: ObjectDutyLimits = {
   keepRemoved: HOUR,
   sweepEvery: 24 * HOUR,
   orphansAfter: 24 * HOUR,
-  tellUsesEvery: 60_000,
+  reportUsesEvery: 60_000,
   repeatUsesAfter: 6 * HOUR,
 };

@@ -26,7 +26,7 @@ export function whyInvalidManifest(bytes: Buffer, mediaType: ManifestMediaType):
 
 /** Returns the document of a valid manifest of this type, or why these bytes are none. */
 export function parseManifest(bytes: Buffer, mediaType: ManifestMediaType): JsonDocument | string {
-  const document = readDocument(bytes);
+  const document = parseDocument(bytes);
   if (typeof document === 'string') return document;
   const { schemaVersion, mediaType: said, manifests, layers, config } = document;
   if (schemaVersion !== 2) return 'not of schema version 2';
@@ -50,7 +50,7 @@ export function whyInvalidReferrers(bytes: Buffer): string | undefined {
  * null.
  */
 export function whyInvalidTags(bytes: Buffer): string | undefined {
-  const document = readDocument(bytes);
+  const document = parseDocument(bytes);
   if (typeof document === 'string') return document;
   const { name, tags } = document;
   if (name !== undefined && typeof name !== 'string') return 'a list of tags of something without a name';
@@ -59,7 +59,7 @@ export function whyInvalidTags(bytes: Buffer): string | undefined {
 }
 
 /** Returns the JSON object, or why there is none. */
-function readDocument(bytes: Buffer): JsonDocument | string {
+function parseDocument(bytes: Buffer): JsonDocument | string {
   const exceeded = exceededBound(bytes, DOCUMENT_BOUNDS);
   if (exceeded === 'depth') return `nested deeper than ${DOCUMENT_BOUNDS.depth} levels`;
   if (exceeded !== undefined) return `more than ${DOCUMENT_BOUNDS[exceeded]} ${exceeded}`;

@@ -5,7 +5,7 @@ import { DOCKER_HUB, isRepositoryPath } from '../../registry/repository.ts';
 import { pullScope } from '../../registry/scope.ts';
 import { nameThere, prefixThere, resourceUrl } from './api-url.ts';
 import type { Authorization } from './authorization.ts';
-import { type Quota, readQuota } from './quota.ts';
+import { parseQuota, type Quota } from './quota.ts';
 import { discard, type UpstreamRequest } from './transport.ts';
 import type { UpstreamOptions } from './upstream.ts';
 import type { UpstreamResponse } from './upstream-response.ts';
@@ -33,7 +33,7 @@ export async function checkCredential(
   const answer = await send(request, pullScope(nameThere(upstream.url, QUOTA_REPOSITORY)));
   if (answer.kind !== 'ok') return undefined;
   discard(answer.value);
-  return readQuota(answer.value.headers, clock());
+  return parseQuota(answer.value.headers, clock());
 }
 
 /**

@@ -1,5 +1,5 @@
 import type { UpstreamHost } from '../../registry/repository.ts';
-import { readRetryAfter } from './quota.ts';
+import { parseRetryAfter } from './quota.ts';
 import { displayedType, isPage, isRefusalOfRegistry, typeOf } from './registry-refusal.ts';
 import type { ResourceRequest } from './resource-request.ts';
 import { discard, isRedirect } from './transport.ts';
@@ -14,7 +14,7 @@ export async function judgeResponse(
   now: number,
 ): Promise<UpstreamResult<UpstreamResponse>> {
   const { headers, statusCode: status, redirected } = response;
-  if (status === 200 || (request.redirectIsYes === true && isRedirect(response))) return ok(response);
+  if (status === 200 || (request.acceptsRedirect === true && isRedirect(response))) return ok(response);
   if (status === 206 && request.headers?.range !== undefined) return ok(response);
   const ofBlob = request.resource.startsWith('blobs/');
   // A redirect leads to existing content, but a URL that was signed for GET may refuse the HEAD.
@@ -31,7 +31,7 @@ export async function judgeResponse(
     discard(response);
     return denied('not-found');
   }
-  return refusalOf(response, request, host, readRetryAfter(headers['retry-after'], now));
+  return refusalOf(response, request, host, parseRetryAfter(headers['retry-after'], now));
 }
 
 /** True if the registry says in its own way that there is no such resource. */

@@ -19,7 +19,7 @@ const SAYS_NOTHING: ReadonlySet<string | undefined> = new Set([
  * type.
  */
 export function manifestTypeOf(label: string | undefined, bytes: Buffer): ManifestMediaType | undefined {
-  const document = SAYS_NOTHING.has(label) ? readManifest(bytes) : undefined;
+  const document = SAYS_NOTHING.has(label) ? parseManifest(bytes) : undefined;
   if (document === undefined) return undefined;
   const { mediaType, schemaVersion, manifests, layers } = document;
   if (schemaVersion !== 2) return undefined;
@@ -28,7 +28,7 @@ export function manifestTypeOf(label: string | undefined, bytes: Buffer): Manife
   return Array.isArray(layers) ? 'application/vnd.oci.image.manifest.v1+json' : undefined;
 }
 
-function readManifest(bytes: Buffer): Record<string, unknown> | undefined {
+function parseManifest(bytes: Buffer): Record<string, unknown> | undefined {
   if (exceededBound(bytes, DOCUMENT_BOUNDS) !== undefined) return undefined;
   try {
     const document: unknown = JSON.parse(bytes.toString('utf8'));

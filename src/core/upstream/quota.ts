@@ -18,9 +18,9 @@ export interface Quota {
 /** Matches an address or an account id. Operators see it. */
 const SOURCE = /^[\x21-\x7e]{1,100}$/;
 
-export function readQuota(headers: ReceivedHeaders, now: number): Quota | undefined {
-  const limit = readCounter(headers['ratelimit-limit']);
-  const remaining = readCounter(headers['ratelimit-remaining']);
+export function parseQuota(headers: ReceivedHeaders, now: number): Quota | undefined {
+  const limit = parseCounter(headers['ratelimit-limit']);
+  const remaining = parseCounter(headers['ratelimit-remaining']);
   if (limit === undefined || remaining === undefined) return undefined;
   const source = headers['docker-ratelimit-source'];
   return {
@@ -33,13 +33,13 @@ export function readQuota(headers: ReceivedHeaders, now: number): Quota | undefi
 }
 
 /** Parses a value such as `76;w=21600`. */
-function readCounter(header: string | string[] | undefined): { count: number; window: number } | undefined {
+function parseCounter(header: string | string[] | undefined): { count: number; window: number } | undefined {
   const match = /^(\d{1,9});w=(\d{1,9})$/.exec(String(header));
   return match === null ? undefined : { count: Number(match[1]), window: Number(match[2]) };
 }
 
 /** Parses `Retry-After` to seconds (RFC 9110 §10.2.3). A date counts from `now`. */
-export function readRetryAfter(header: string | string[] | undefined, now: number): number | undefined {
+export function parseRetryAfter(header: string | string[] | undefined, now: number): number | undefined {
   if (typeof header !== 'string') return undefined;
   if (/^\d{1,9}$/.test(header)) return Number(header);
   const date = Date.parse(header);

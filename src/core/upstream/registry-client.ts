@@ -151,8 +151,8 @@ class HttpRegistryClient implements RegistryClient {
     digest: Digest,
     ask: UpstreamAskOptions & { readonly wantSize?: boolean },
   ): Promise<UpstreamResult<BlobHead>> {
-    const redirectIsYes = ask.wantSize !== true;
-    const request = { repository, resource: `blobs/${digest}`, ask, redirectIsYes };
+    const acceptsRedirect = ask.wantSize !== true;
+    const request = { repository, resource: `blobs/${digest}`, ask, acceptsRedirect };
     const read = async (response: UpstreamResponse): Promise<UpstreamResult<BlobHead>> => {
       discard(response);
       if (!response.redirected && isPage(response)) return unfit(repository, 'a page is no blob');

@@ -23,7 +23,7 @@ export async function isRefusalOfRegistry(
   if (response.statusCode === 401 && parseChallenge(response.headers['www-authenticate'] ?? '') !== undefined)
     return true;
   if (method === 'HEAD') return JSON_TYPE.test(typeOf(response) ?? '');
-  const { errors } = readObject(body) ?? {};
+  const { errors } = parseObject(body) ?? {};
   return Array.isArray(errors) && errors.length > 0;
 }
 
@@ -36,7 +36,8 @@ export async function isRefusalOfTokenService(
 ): Promise<boolean> {
   const body = await readBody(response.body, MAX_REFUSAL);
   return (
-    parseChallenge(response.headers['www-authenticate'] ?? '') !== undefined || readObject(body) !== undefined
+    parseChallenge(response.headers['www-authenticate'] ?? '') !== undefined ||
+    parseObject(body) !== undefined
   );
 }
 
@@ -61,7 +62,7 @@ export function displayedType(type: string | undefined): string | undefined {
   return type !== undefined && MEDIA_TYPE.test(type) ? type : undefined;
 }
 
-function readObject(body: Buffer | undefined): Record<string, unknown> | undefined {
+function parseObject(body: Buffer | undefined): Record<string, unknown> | undefined {
   if (body === undefined || exceededBound(body, DOCUMENT_BOUNDS) !== undefined) return undefined;
   try {
     const document: unknown = JSON.parse(body.toString('utf8'));

@@ -20,7 +20,7 @@ export interface ResourceRequest {
   readonly ask: UpstreamAskOptions;
   readonly headers?: Readonly<Record<string, string>>;
   /** True if a redirect of a HEAD means yes, and is not followed. */
-  readonly redirectIsYes?: boolean;
+  readonly acceptsRedirect?: boolean;
   /** The registry's own statuses that mean the same as a 404 in its own words here. */
   readonly absentBy?: readonly number[];
   /**

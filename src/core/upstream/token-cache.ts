@@ -7,7 +7,7 @@ import { SingleFlight } from '../../platform/scheduling/single-flight.ts';
 import { TOKEN_USED_FOR } from '../limits.ts';
 import { decodeContent } from './decode-content.ts';
 import { basicAuthorization } from './live-credential.ts';
-import { readRetryAfter } from './quota.ts';
+import { parseRetryAfter } from './quota.ts';
 import { isRefusalOfTokenService } from './registry-refusal.ts';
 import { isIdentityToken } from './run-helper.ts';
 import { discard, type OnSend, type SendsForToken, type UpstreamRequest } from './transport.ts';
@@ -169,7 +169,7 @@ async function readToken(
       return unavailable('credential', `${realm.host} refuses the configured credential`);
     if (isRefusal) return denied('unauthorized');
     if (status === 429)
-      return unavailable('limited', `${realm.host}: 429`, readRetryAfter(headers['retry-after'], now));
+      return unavailable('limited', `${realm.host}: 429`, parseRetryAfter(headers['retry-after'], now));
     return unavailable('failed', `${realm.host}: ${status}`);
   }
   const body = await readBody(response.body, MAX_BODY);

@@ -21,7 +21,7 @@ import {
 } from './check-accounts.ts';
 import { decodeContent } from './decode-content.ts';
 import { judgeResponse } from './judge-response.ts';
-import { readQuota } from './quota.ts';
+import { parseQuota } from './quota.ts';
 import type { RefusalKey } from './refusals.ts';
 import type { Requester } from './requester.ts';
 import type { ReservedPull } from './reserved-pull.ts';
@@ -192,7 +192,7 @@ export class Upstreams implements Disposable {
     const { host, credential } = account.upstream;
     const now = this.#clock();
     if (as === 'account' || credential === undefined)
-      pulls.quotaSeen(account, as, readQuota(response.headers, now));
+      pulls.quotaSeen(account, as, parseQuota(response.headers, now));
     return judgeResponse(response, request, host, now);
   }
 
@@ -276,7 +276,7 @@ function isOfAccount(answer: UpstreamResult<unknown>): boolean {
 
 function requestTo(
   upstream: UpstreamOptions,
-  { repository, method, resource, headers, redirectIsYes }: ResourceRequest,
+  { repository, method, resource, headers, acceptsRedirect }: ResourceRequest,
   { signal }: Deadline,
   { onSend }: Charge,
 ): UpstreamRequest {
@@ -285,7 +285,7 @@ function requestTo(
     url: resourceUrl(upstream.url, repository.path, resource),
     ...(headers && { headers }),
     upstream,
-    follows: redirectIsYes !== true,
+    follows: acceptsRedirect !== true,
     about: repository.name,
     signal,
     onSend,

@@ -22,12 +22,12 @@ export function parseAuthorization(authorization: string | undefined): Presented
   if (authorization === undefined) return { kind: 'nothing' };
   const token = /^Bearer +(\S+)$/i.exec(authorization)?.[1];
   if (token !== undefined) return { kind: 'token', token };
-  const login = readBasic(authorization);
+  const login = parseBasic(authorization);
   return login === undefined ? { kind: 'unreadable' } : { kind: 'login', login };
 }
 
 /** The user name ends at the first colon (RFC 7617). The rest is the password, which may contain colons. */
-function readBasic(authorization: string): LoginPassword | undefined {
+function parseBasic(authorization: string): LoginPassword | undefined {
   const encoded = /^Basic +([A-Za-z0-9+/=_-]+)$/i.exec(authorization)?.[1];
   const decoded = Buffer.from(encoded ?? '', 'base64').toString('utf8');
   const colon = decoded.indexOf(':');

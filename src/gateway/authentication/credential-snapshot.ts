@@ -34,7 +34,7 @@ export function* parsingCredentials(body: string): Generator<void, CredentialSna
   const { inForce, revokedCertificates, people: written = [] } = CREDENTIALS.parse(JSON.parse(body));
   const credentials = new Map<string, ActiveEntry>();
   for (const [id, one] of Object.entries(inForce)) {
-    credentials.set(id, readCredential(one));
+    credentials.set(id, parseCredential(one));
     yield;
   }
   const people = new Map<string, PersonGroups>();
@@ -51,7 +51,7 @@ export function* parsingCredentials(body: string): Generator<void, CredentialSna
   };
 }
 
-function readCredential(written: unknown): ActiveEntry {
+function parseCredential(written: unknown): ActiveEntry {
   const {
     subject,
     isPrefix = false,

@@ -151,7 +151,7 @@ class LocalCoreClient implements CacheableCoreClient {
   ): Promise<CoreAnswer> {
     if (response.statusCode !== 200) return { ...(await readRefusal(response)), accounting };
     const cache = String(response.headers[CORE_HEADERS.cache]);
-    const reported = { accounting, ...readLifetime(response) };
+    const reported = { accounting, ...parseLifetime(response) };
     if (route.kind === 'manifest') return { ...(await readManifest(response, method, cache)), ...reported };
     if (route.kind === 'blob')
       return { ...reported, ...(await this.#readBlob(response, method, cache, accounting)) };
@@ -244,7 +244,7 @@ class LocalCoreClient implements CacheableCoreClient {
   }
 }
 
-function readLifetime({ headers }: HttpResponse): { readonly lifetime?: CacheLifetime } {
+function parseLifetime({ headers }: HttpResponse): { readonly lifetime?: CacheLifetime } {
   const [maxAgeMs, generation] = [headers[CORE_HEADERS.maxAgeMs], headers[CORE_HEADERS.generation]];
   return maxAgeMs === undefined
     ? {}

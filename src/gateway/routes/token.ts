@@ -36,7 +36,7 @@ export async function answerToken(context: Context, dependencies: TokenEndpointD
     context.respond = false;
     return refuseUnread(context.req, context.res, TOO_LONG);
   }
-  const presented = readCredentials(context.headers.authorization, parameters);
+  const presented = parseCredentials(context.headers.authorization, parameters);
   if (presented === undefined) {
     return refuse(context.res, {
       error: 'BAD_REQUEST',
@@ -104,7 +104,7 @@ async function readParameters(context: Context): Promise<URLSearchParams | undef
  * credentials. A header counts before a form, because containerd sends both if a static header is configured
  * beside other credentials.
  */
-function readCredentials(
+function parseCredentials(
   authorization: string | undefined,
   parameters: URLSearchParams,
 ): TokenCredentials | undefined {

@@ -49,7 +49,7 @@ const CONTROL = /[\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f\ufffd]/;
  * Reads one YAML 1.2 document strictly: duplicate keys, anchors, aliases, tags, a second document and every
  * warning of the parser are faults. `source` is the name of the file in faults.
  */
-export function readYaml(source: string, text: string, mostMiB = 1): YamlRead {
+export function parseYaml(source: string, text: string, mostMiB = 1): YamlRead {
   const unfit = unfitForParser(text, mostMiB);
   if (unfit !== undefined) return { faults: [{ source, ...unfit }] };
   const lines = new LineCounter();

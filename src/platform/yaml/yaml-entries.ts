@@ -49,7 +49,7 @@ const MARK = /---[ \t]*\r?(?:\n|$)|\.\.\.\s*$/y;
  * lines or an open bracket. Where a text violates this, the entry is invalid when it is parsed alone.
  */
 export function splitEntries(text: string): SplitEntries | undefined {
-  return new EntrySplitter(text).tell();
+  return new EntrySplitter(text).split();
 }
 
 interface OpenEntries {
@@ -75,7 +75,7 @@ class EntrySplitter {
     this.#text = text;
   }
 
-  tell(): SplitEntries | undefined {
+  split(): SplitEntries | undefined {
     const text = this.#text;
     for (let start = 0, line = 1; start < text.length; line++) {
       if (!this.#take(start, line)) return undefined;

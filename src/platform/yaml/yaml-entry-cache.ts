@@ -1,5 +1,5 @@
 import type { Fault } from '../fault.ts';
-import { readYaml, type YamlDocument } from './yaml-document.ts';
+import { parseYaml, type YamlDocument } from './yaml-document.ts';
 import { splitEntries, type WrittenEntries, type WrittenEntry } from './yaml-entries.ts';
 import { PartReader } from './yaml-schema.ts';
 
@@ -32,7 +32,7 @@ export class YamlEntryCache {
     if (Buffer.byteLength(text) > mostMiB * MIB) return undefined;
     const split = splitEntries(text);
     if (split === undefined) return undefined;
-    const frame = readYaml(source, split.frame, mostMiB);
+    const frame = parseYaml(source, split.frame, mostMiB);
     if ('faults' in frame) return undefined;
     const data: Record<string, unknown> = Object.assign({}, frame.yaml.data);
     const places = new Map<string, readonly Fault[]>();
@@ -65,7 +65,7 @@ export class YamlEntryCache {
 }
 
 function readEntry(kind: WrittenEntries['kind'], text: string): ReadEntry | undefined {
-  const read = readYaml('', text);
+  const read = parseYaml('', text);
   if ('faults' in read) return undefined;
   const { data } = read.yaml;
   if (typeof data !== 'object' || data === null || Array.isArray(data) !== (kind === 'list'))

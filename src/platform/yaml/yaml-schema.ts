@@ -2,7 +2,7 @@ import { z } from 'zod';
 import { byPosition, type Fault, type Parsed } from '../fault.ts';
 import { nearest } from '../nearest.ts';
 import { propertyOf } from '../object-properties.ts';
-import { readYaml, type WritableYaml, type YamlDocument } from './yaml-document.ts';
+import { parseYaml, type WritableYaml, type YamlDocument } from './yaml-document.ts';
 
 /** Words that people write instead of a key, with the key that they mean or a sentence about it. */
 export type OtherNames = Readonly<Record<string, string>>;
@@ -112,7 +112,7 @@ export class PartReader<Yaml extends YamlDocument = YamlDocument> {
 
 /** Parses YAML text to be read in parts, or returns why it is not valid. */
 export function openYaml(source: string, text: string, mostMiB?: number): Parsed<PartReader<WritableYaml>> {
-  const read = readYaml(source, text, mostMiB);
+  const read = parseYaml(source, text, mostMiB);
   return 'faults' in read ? read : { value: new PartReader(read.yaml) };
 }
 

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { type Decision, decide, type Policy } from '../../../src/access/policy.ts';
 import { parsePolicy } from '../../../src/access/policy-file.ts';
-import { readSubject } from '../../../src/access/subject.ts';
+import { parseWrittenSubject } from '../../../src/access/subject.ts';
 import { subjectForms } from '../../../src/config/federation.ts';
 import { formatFault } from '../../../src/platform/fault.ts';
 import { parseImage } from '../../../src/registry/image.ts';
@@ -41,7 +41,7 @@ export function ask(
   what: string,
   { from = '192.0.2.1', at = NOW }: { from?: string; at?: number } = {},
 ): Decision {
-  const subject = readSubject(who) ?? assert.fail(who);
+  const subject = parseWrittenSubject(who) ?? assert.fail(who);
   const image = parseImage(what) ?? assert.fail(what);
   return decide(policy, { action: 'pull', subject, address: from, ...image, at });
 }

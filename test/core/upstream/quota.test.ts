@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { readQuota, readRetryAfter } from '../../../src/core/upstream/quota.ts';
+import { parseQuota, parseRetryAfter } from '../../../src/core/upstream/quota.ts';
 
 test('the quota is read with its window and whom it is counted for', () => {
   const headers = {
@@ -8,7 +8,7 @@ test('the quota is read with its window and whom it is counted for', () => {
     'ratelimit-remaining': '76;w=3600',
     'docker-ratelimit-source': '192.0.2.1',
   };
-  assert.deepEqual(readQuota(headers, 5), {
+  assert.deepEqual(parseQuota(headers, 5), {
     limit: 100,
     remaining: 76,
     window: 3600,
@@ -18,22 +18,22 @@ test('the quota is read with its window and whom it is counted for', () => {
 });
 
 test('without the headers, or with others than the Hub’s, there is no quota', () => {
-  assert.equal(readQuota({}, 0), undefined);
-  assert.equal(readQuota({ 'ratelimit-limit': '100', 'ratelimit-remaining': 'lots' }, 0), undefined);
+  assert.equal(parseQuota({}, 0), undefined);
+  assert.equal(parseQuota({ 'ratelimit-limit': '100', 'ratelimit-remaining': 'lots' }, 0), undefined);
 });
 
 test('Retry-After is seconds or a date', () => {
-  assert.equal(readRetryAfter('60', 0), 60);
-  assert.equal(readRetryAfter('Thu, 01 Jan 1970 00:01:30 GMT', 0), 90);
-  assert.equal(readRetryAfter('Thu, 01 Jan 1970 00:00:00 GMT', 5000), 0);
-  assert.equal(readRetryAfter('soon', 0), undefined);
-  assert.equal(readRetryAfter(undefined, 0), undefined);
+  assert.equal(parseRetryAfter('60', 0), 60);
+  assert.equal(parseRetryAfter('Thu, 01 Jan 1970 00:01:30 GMT', 0), 90);
+  assert.equal(parseRetryAfter('Thu, 01 Jan 1970 00:00:00 GMT', 5000), 0);
+  assert.equal(parseRetryAfter('soon', 0), undefined);
+  assert.equal(parseRetryAfter(undefined, 0), undefined);
 });
 
 test('the source of a quota is shown to operators, and so holds visible characters only', () => {
   const headers = { 'ratelimit-limit': '100;w=60', 'ratelimit-remaining': '9;w=60' };
   const sourceOf = (source: string) =>
-    readQuota({ ...headers, 'docker-ratelimit-source': source }, 0)?.source;
+    parseQuota({ ...headers, 'docker-ratelimit-source': source }, 0)?.source;
   assert.equal(sourceOf('192.0.2.1'), '192.0.2.1');
   for (const source of ['a b', '\u009b31m', 'a\n', '', 'x'.repeat(101)])
     assert.equal(sourceOf(source), undefined);

@@ -106,7 +106,7 @@ export function createBrowserLogins(options: BrowserLoginsOptions): BrowserLogin
     },
     async finish(name, query, text) {
       const entry = entries.get(name);
-      const pending = readPending(seal.open(PENDING_PURPOSE, text));
+      const pending = parsePending(seal.open(PENDING_PURPOSE, text));
       const now = clock();
       if (entry === undefined || pending?.login !== name) return EXPIRED;
       if (pending.until <= now || pending.until > now + OIDC.pendingFor + OIDC.clockTolerance * 1000)
@@ -198,6 +198,6 @@ async function endLogin(
   }
 }
 
-function readPending(text: string | undefined): z.output<typeof PENDING> | undefined {
+function parsePending(text: string | undefined): z.output<typeof PENDING> | undefined {
   return text === undefined ? undefined : PENDING.safeParse(JSON.parse(text)).data;
 }

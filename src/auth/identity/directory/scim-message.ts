@@ -56,14 +56,14 @@ export const SCIM_RESOURCE_TYPES = [
 ];
 
 /** Reads a filter such as `userName eq "ana"`. Returns undefined for every other one. */
-export function readScimFilter(
+export function parseScimFilter(
   text: string,
 ): { readonly attribute: 'userName' | 'externalId'; readonly value: string } | undefined {
   const [name = '', operator = '', ...rest] = text.trim().split(' ');
   const attribute = (['userName', 'externalId'] as const).find(
     (one) => one.toLowerCase() === name.toLowerCase(),
   );
-  const value = readJsonText(rest.join(' '));
+  const value = parseJsonText(rest.join(' '));
   return attribute === undefined || operator.toLowerCase() !== 'eq' || typeof value !== 'string'
     ? undefined
     : { attribute, value };
@@ -72,12 +72,12 @@ export function readScimFilter(
 type JsonObject = Readonly<Record<string, unknown>>;
 
 /** Returns undefined if the text is not a JSON object. */
-export function readScimMessage(text: string): JsonObject | undefined {
-  const message = readJsonText(text);
+export function parseScimMessage(text: string): JsonObject | undefined {
+  const message = parseJsonText(text);
   return isObject(message) && !Array.isArray(message) ? message : undefined;
 }
 
-function readJsonText(text: string): unknown {
+function parseJsonText(text: string): unknown {
   try {
     return JSON.parse(text);
   } catch {
@@ -107,7 +107,7 @@ function activeOf({ op, path, value }: JsonObject): boolean | 'unchanged' | unde
   const written = path ?? '';
   if (typeof written !== 'string') return undefined;
   const attribute = attributeIn(written);
-  if (attribute === 'active') return verb === 'remove' ? undefined : readScimBoolean(value);
+  if (attribute === 'active') return verb === 'remove' ? undefined : parseScimBoolean(value);
   return attribute === '' && isObject(value) ? activeIn(value) : 'unchanged';
 }
 
@@ -125,10 +125,10 @@ function attributeIn(text: string): string {
 /** Returns what a whole user says about `active`, or `unchanged` if it says nothing. */
 export function activeIn(user: JsonObject): boolean | 'unchanged' | undefined {
   const entry = Object.entries(user).find(([key]) => attributeIn(key) === 'active');
-  return entry === undefined ? 'unchanged' : readScimBoolean(entry[1]);
+  return entry === undefined ? 'unchanged' : parseScimBoolean(entry[1]);
 }
 
-function readScimBoolean(value: unknown): boolean | undefined {
+function parseScimBoolean(value: unknown): boolean | undefined {
   if (typeof value === 'boolean') return value;
   return { true: true, false: false }[typeof value === 'string' ? value.toLowerCase() : ''];
 }

@@ -16,8 +16,8 @@ import {
   formatScimError,
   formatScimList,
   formatScimUser,
-  readScimFilter,
-  readScimMessage,
+  parseScimFilter,
+  parseScimMessage,
   SCIM_CONFIG,
   SCIM_RESOURCE_TYPES,
 } from './scim-message.ts';
@@ -110,7 +110,7 @@ async function listUsers({ login, query }: ScimRequest, options: Options): Promi
   const asked = new URLSearchParams(query);
   const text = asked.get('filter');
   if (text !== null) {
-    const filter = readScimFilter(text);
+    const filter = parseScimFilter(text);
     if (filter === undefined) return failed(400, 'only userName eq and externalId eq are known filters');
     const person = await personBy({ [filter.attribute]: filter.value }, login, options);
     return answered(200, listOf(person === undefined ? [] : [shown(ofPerson(person))]));
@@ -125,7 +125,7 @@ async function listUsers({ login, query }: ScimRequest, options: Options): Promi
 
 /** The person must log in before anything is known of them. A provider needs an id before that. */
 async function addUser({ login, body }: ScimRequest, options: Options): Promise<DecidedScim> {
-  const user = readScimMessage(body);
+  const user = parseScimMessage(body);
   if (user === undefined) return failed(400, 'the body is no user');
   const { userName, externalId } = user;
   if (typeof userName !== 'string' || userName === '' || userName.length > SCIM.longestName)
@@ -150,7 +150,7 @@ async function answerUser(
     return { status: 204, body: '', ...(await deactivate(addressed, login, options)) };
   }
   if (method !== 'PATCH' && method !== 'PUT') return notFound();
-  const message = readScimMessage(body);
+  const message = parseScimMessage(body);
   const active = message && (method === 'PATCH' ? activeAfterPatch(message) : activeIn(message));
   if (active === undefined) return failed(400, 'nobody can tell what becomes of active');
   // Somebody who is active again logs in again, because only a login proves it.

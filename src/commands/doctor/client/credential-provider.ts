@@ -1,4 +1,4 @@
-import { readYaml } from '../../../platform/yaml/yaml-document.ts';
+import { parseYaml } from '../../../platform/yaml/yaml-document.ts';
 import { type Finding, wrong } from '../checks.ts';
 import { type HostFiles, Settings, UnreadableSettings } from './host-files.ts';
 import { isMirror, type ProbedMirror } from './mirror.ts';
@@ -29,7 +29,7 @@ export async function podTokenFindings(files: HostFiles, mirror: ProbedMirror): 
   for (const file of await configFiles(files)) {
     const text = await files.text(file);
     if (text === undefined) continue;
-    for (const registry of tokenRegistries(readYamlSettings(file, text)))
+    for (const registry of tokenRegistries(parseYamlSettings(file, text)))
       if (!isMirror(mirror, registry)) registries.add(registry);
   }
   if (registries.size === 0) return [];
@@ -53,8 +53,8 @@ async function configFiles(files: HostFiles): Promise<ReadonlySet<string>> {
 }
 
 /** @throws UnreadableSettings if the text is not plain YAML */
-function readYamlSettings(file: string, text: string): Settings {
-  const read = readYaml(file, text);
+function parseYamlSettings(file: string, text: string): Settings {
+  const read = parseYaml(file, text);
   if ('yaml' in read) return new Settings(read.yaml.data);
   throw new UnreadableSettings(file, read.faults[0]?.message ?? '');
 }

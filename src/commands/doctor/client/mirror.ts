@@ -21,7 +21,7 @@ export interface NamedMirror extends ServerPeer {
   readonly tag: string;
 }
 
-export function readMirror(text: string, image: string): NamedMirror | { readonly refusal: string } {
+export function parseMirror(text: string, image: string): NamedMirror | { readonly refusal: string } {
   const url = URL.parse(text.includes('://') ? text : `https://${text}`);
   const isBare =
     url !== null && url.pathname === '/' && `${url.search}${url.hash}${url.username}${url.password}` === '';

@@ -19,14 +19,14 @@ export async function auditLog(server: ExaminedServer): Promise<Looked> {
   const metrics = auth === undefined ? undefined : await scrape(server);
   if (metrics === undefined) return { skipped: 'no gateway was there to ask' };
   const findings: Finding[] = [];
-  if (readMetric('hubgate_audit_writable', metrics) === 0) {
+  if (parseMetric('hubgate_audit_writable', metrics) === 0) {
     const then =
       config.log.auditOnFull === 'refuse' ? 'requests are refused meanwhile' : 'lines are lost before long';
     const mend =
       'make room on its disk, or mend its mode; /readyz and the log of the gateways say what is wrong';
     findings.push(wrong(where, `cannot be written: ${then}`, mend));
   }
-  const lost = readMetric('hubgate_audit_lines_lost_total', metrics) ?? 0;
+  const lost = parseMetric('hubgate_audit_lines_lost_total', metrics) ?? 0;
   if (lost > 0) {
     const mend = 'give it a disk that has room and is fast enough, or set log.auditOnFull: refuse';
     findings.push(wrong(where, `has lost ${lost} lines since the mirror was started`, mend));
@@ -46,7 +46,7 @@ async function scrape({ config: { server } }: ExaminedServer): Promise<string | 
   return await deadline.bound(asking()).catch(() => undefined);
 }
 
-function readMetric(metric: string, text: string): number | undefined {
+function parseMetric(metric: string, text: string): number | undefined {
   const written = text.split('\n').find((line) => line.startsWith(`${metric} `));
   return z.coerce.number().safeParse(written?.slice(metric.length + 1)).data;
 }

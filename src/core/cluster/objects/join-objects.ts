@@ -77,7 +77,7 @@ export function joinObjects(options: JoinObjectsOptions): ClusterObjects {
   const source = new ObjectSource({ store, objects, log });
   // A use that is not told again in time would count as none.
   const repeatAfter = unusedFor > 0 ? Math.min(duty.repeatUsesAfter, unusedFor / 4) : duty.repeatUsesAfter;
-  const uses = new ObjectUses({ objects, every: duty.tellUsesEvery, repeatAfter, log });
+  const uses = new ObjectUses({ objects, every: duty.reportUsesEvery, repeatAfter, log });
   const ending = new AbortController();
   let uploads: PendingUploads | undefined;
   return {
