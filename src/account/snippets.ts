@@ -1,6 +1,7 @@
 /**
  * The lines that somebody pastes into a shell, so that a client on that machine pulls by the mirror's name.
  */
+import { shellWord } from '../platform/shell-word.ts';
 
 export interface SnippetMirror {
   /** The host as names of images have it: `mirror.corp`, with a port if it is not 443. */
@@ -103,17 +104,17 @@ export const SNIPPET_CLIENTS: readonly SnippetClient[] = [
     title: 'Kubernetes (a pull secret)',
     snippet: ({ host }, { user, token }) =>
       lines(
-        token === undefined ? 'read -rs -p "Token: " TOKEN' : `TOKEN=${quoted(token)}`,
+        token === undefined ? 'read -rs -p "Token: " TOKEN' : `TOKEN=${shellWord(token)}`,
         'kubectl create secret docker-registry hubgate \\',
-        `  --docker-server=${host} --docker-username=${quoted(user)} --docker-password="$TOKEN"`,
+        `  --docker-server=${host} --docker-username=${shellWord(user)} --docker-password="$TOKEN"`,
       ),
   },
 ];
 
 function loginWith(command: string, { host }: SnippetMirror, { user, token }: SnippetLogin): string {
   return token === undefined
-    ? `${command} ${host} -u ${quoted(user)}`
-    : `printf %s ${quoted(token)} | ${command} ${host} -u ${quoted(user)} --password-stdin`;
+    ? `${command} ${host} -u ${shellWord(user)}`
+    : `printf %s ${shellWord(token)} | ${command} ${host} -u ${shellWord(user)} --password-stdin`;
 }
 
 function trustIn({ ca }: SnippetMirror, directory: string): string | undefined {
@@ -134,11 +135,6 @@ function trustInSystem({ ca }: SnippetMirror): string | undefined {
 
 function heredoc(command: string, content: readonly string[]): string {
   return [`${command} > /dev/null <<'END'`, ...content, 'END'].join('\n');
-}
-
-/** Quotes a text for a shell. Names of users may have `$` and `\`. */
-function quoted(text: string): string {
-  return /^[\w.@+-]+$/.test(text) ? text : `'${text.replaceAll("'", `'\\''`)}'`;
 }
 
 function lines(...all: readonly (string | undefined)[]): string {

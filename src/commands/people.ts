@@ -68,16 +68,19 @@ export async function linkUser(
     return 2;
   }
   const place = await credentialStores(options.home, environment);
-  const other = await linkPerson(place, { name, login, ...(stableId !== undefined && { stableId }) });
-  if (other !== undefined) {
+  const linked = await linkPerson(place, { name, login, ...(stableId !== undefined && { stableId }) });
+  if ('otherName' in linked) {
+    const { otherName } = linked;
     printLine(
       terminal.stderr,
-      `hubgate: that account of ${login} has the name ${other}; unlink it first: hubgate user unlink ${other}`,
+      `hubgate: that account of ${login} has the name ${otherName}; unlink it first: hubgate user unlink ${otherName}`,
     );
     return 1;
   }
   const whom =
-    stableId === undefined ? `whoever logs in at ${login} as ${name} next` : `${stableId} of ${login}`;
+    linked.stableId === null
+      ? `whoever logs in at ${login} as ${name} next`
+      : `${linked.stableId} of ${login}`;
   printLine(terminal.stdout, `${name} belongs to ${whom}; a running mirror knows within a second`);
   return 0;
 }
@@ -121,7 +124,7 @@ function stateOf(
   const configured = logins.find(({ name }) => name === login);
   if (configured === undefined) return 'unknown';
   if (refusedAt !== null) return 'refused';
-  if (stableId === null) return 'linked';
+  if (stableId === null || confirmedAt === 0) return 'linked';
   return confirmedAt + configured.offline <= now ? 'suspended' : 'active';
 }
 

@@ -145,7 +145,10 @@ test('a name that somebody had who is hired again, with another id, is refused i
   await provider.setPerson('sub-hana-again', { preferred_username: 'hana', groups: ['payments'] });
   const refused = await mirror.logIn(new Browser(hubgate), 'sub-hana-again');
   assert.equal(refused.status, 403);
-  assert.match(refused.text, /the name hana belongs to another account; .*hubgate user link hana corp/);
+  assert.match(
+    refused.text,
+    /the name hana belongs to another account; .*hubgate user link hana corp sub-hana-again/,
+  );
 });
 
 test('somebody who gets more groups than can be read is suspended, and cannot log in', async () => {

@@ -148,7 +148,7 @@ test('a name of somebody else is refused with the command of the operator', asyn
   await provider.setPerson('sub-local', { preferred_username: 'local', groups: [] });
   const refused = await mirror.logIn(new Browser(hubgate), 'sub-local');
   assert.equal(refused.status, 403);
-  assert.match(refused.text, /hubgate user link local corp/);
+  assert.match(refused.text, /hubgate user link local corp sub-local/);
 });
 
 test('there is no login with another name', async () => {

@@ -38,28 +38,32 @@ export interface PersonLink {
   readonly stableId?: string;
 }
 
+/** The account that has the name now; null if it is the next one who logs in with it. */
+export type LinkedPerson = Pick<StoredPerson, 'stableId'> | { readonly otherName: string };
+
 /**
- * Gives a name to an account of a directory. Whoever of a directory had it before loses it, with all tokens.
- * Resolves to the name that the account has already, if that is another one.
+ * Gives a name to an account of a directory. Whoever of a directory had it before loses it, with all tokens;
+ * except that the account of that login keeps it if no other one is named. Nothing happens if the account has
+ * another name.
  */
-export async function linkPerson(place: StatePlace, link: PersonLink): Promise<string | undefined> {
+export async function linkPerson(place: StatePlace, link: PersonLink): Promise<LinkedPerson> {
   await using state = await openStateAt(place);
   const { name, login, stableId = null } = link;
   const bound = stableId === null ? undefined : await state.personOf(login, stableId);
-  if (bound !== undefined && bound.name !== name) return bound.name;
+  if (bound !== undefined && bound.name !== name) return { otherName: bound.name };
   const linkedAt = systemClock();
   const before = await state.person(name);
   const isSame = before?.login === login && (stableId === null || before.stableId === stableId);
   if (before !== undefined && isSame) {
     await state.updatePerson(name, { ...before, linkedAt });
-    return undefined;
+    return before;
   }
   if (before !== undefined) await unlink(state, before);
   await state.putPerson({
     ...{ name, login, stableId, groups: [], confirmedAt: 0, refusedAt: null },
     ...{ refresh: null, sid: null, linkedAt, namedAt: linkedAt },
   });
-  return undefined;
+  return { stableId };
 }
 
 /** Takes a name from a person, with all tokens and sessions. Resolves to undefined if nobody had it. */

@@ -53,7 +53,7 @@ async function bind(person: DirectoryPerson, { login = 'corp', local = [] as str
   return 'refused' in bound ? bound.refused : bound.person.name;
 }
 
-const TAKEN = /^the name ana belongs to another account; .*: hubgate user link ana (corp|ad)$/;
+const TAKEN = /^the name ana belongs to another account; .*: hubgate user link ana (corp|ad) [\w-]+$/;
 
 test('a name belongs to the first account, and to no other of that or another directory', async () => {
   assert.equal(await bind(said('ana')), 'ana');
@@ -79,6 +79,16 @@ test('a name of the users file is refused until an operator links it, for that l
   assert.equal(await bind(said('ana'), { local: ['ana'] }), 'ana');
   assert.match(await bind(said('ana', 'another'), { local: ['ana'] }), TAKEN);
   assert.equal((await state.person('ana'))?.linkedAt, NOW);
+});
+
+test('the command that a refusal shows is one line of a shell, whatever ids the directory gives', async () => {
+  await bind(said('ana'));
+  for (const [id, word] of [
+    ['auth0|7', "'auth0|7'"],
+    ["a'; rm -r ~ #", "'a'\\''; rm -r ~ #'"],
+    ['me@corp.example', 'me@corp.example'],
+  ] as const)
+    assert.ok((await bind(said('ana', id))).endsWith(`: hubgate user link ana corp ${word}`), id);
 });
 
 test('a new name of the directory is taken over if nobody has it', async () => {

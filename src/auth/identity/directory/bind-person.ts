@@ -1,4 +1,5 @@
 import { isName, whyNoName } from '../../../access/subject.ts';
+import { shellWord } from '../../../platform/shell-word.ts';
 import type { AuthState } from '../../state/auth-state.ts';
 import type { StoredPerson } from '../../state/stored-person.ts';
 import type { Users } from '../users-file.ts';
@@ -34,7 +35,7 @@ export async function bindPerson(said: DirectoryPerson, options: BindOptions): P
     before === undefined
       ? await bindNew(person, other, options)
       : await bindAgain(person, before, other, options);
-  return isBound ? { person } : { refused: takenText(name, login) };
+  return isBound ? { person } : { refused: takenText({ name, login, stableId }) };
 }
 
 /**
@@ -91,6 +92,12 @@ function tooManyGroupsText(login: string): string {
   return `you have more groups at ${login} than can be read, so nobody can tell which rules count for you; an administrator of ${login} can take you out of some`;
 }
 
-function takenText(name: string, login: string): string {
-  return `the name ${name} belongs to another account; an operator can link them: hubgate user link ${name} ${login}`;
+/** The command names this very account. The next one who logs in with the name may be somebody else. */
+function takenText({
+  name,
+  login,
+  stableId,
+}: Pick<DirectoryPerson, 'name' | 'stableId'> & { login: string }) {
+  const command = ['hubgate user link', shellWord(name), login, shellWord(stableId)].join(' ');
+  return `the name ${name} belongs to another account; an operator can link them: ${command}`;
 }
