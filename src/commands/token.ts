@@ -11,6 +11,7 @@ import { hostedNames } from '../config/hosted.ts';
 import { loadOrPrint, printFaults } from '../launch/load.ts';
 import { type ExitCode, printJson, printLine, type Terminal } from '../launch/terminal.ts';
 import { systemClock } from '../platform/clock.ts';
+import { formatRestriction } from './access/limited-tokens.ts';
 import { confirmWithdrawal, type Withdrawal } from './confirmation.ts';
 import { credentialStores } from './credential-stores.ts';
 import { printTable } from './table.ts';
@@ -142,14 +143,10 @@ function rowOf({
   from,
 }: ListedToken): string[] {
   const hasExpired = Date.parse(expires) <= systemClock();
-  const limits = [
-    ...(pull == null ? [] : [`pull ${pull.join(', ')}`]),
-    ...(push === undefined ? [] : [`push ${push.join(', ')}`]),
-    ...(from == null ? [] : [`from ${from.join(', ')}`]),
-  ];
+  const limits = formatRestriction({ pull: pull ?? undefined, push, from: from ?? undefined });
   return [
     ...[id, kind, owner, hasExpired ? `${expires} (expired)` : expires],
-    ...[lastUsed ?? 'never', lastUsedFrom ?? '-', limits.length === 0 ? '-' : limits.join('; ')],
+    ...[lastUsed ?? 'never', lastUsedFrom ?? '-', limits === '' ? '-' : limits],
   ];
 }
 

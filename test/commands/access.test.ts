@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { existsSync } from 'node:fs';
 import { mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import path from 'node:path';
@@ -18,7 +19,7 @@ import { parseFiles } from '../access/support/policy.ts';
 import { FakeHub } from '../support/fake-hub.ts';
 import { imageOf } from '../support/image.ts';
 import { ACCOUNT, TestCore } from '../support/test-core.ts';
-import { run, withoutPadding } from './support/terminal.ts';
+import { run, runVerb, withoutPadding } from './support/terminal.ts';
 
 const POLICY = `version: 1
 groups:
@@ -96,6 +97,38 @@ test('explain says the decision, every rule that matched with its place, and whi
     (await explain('ana', 'nginx', { private: true })).stdout,
     /none of these rules has private: true\nWhat would be needed: /,
   );
+});
+
+test('explain says which tokens of the subject are limited to something else', async () => {
+  const authState = path.join(home, 'state/auth.db');
+  assert.deepEqual((await explained('ana', 'nginx')).limitedTokens, []);
+  assert.equal(existsSync(authState), false, 'a question makes no state');
+  const create = async (...limits: string[]): Promise<string> => {
+    const { stdout, stderr } = await runVerb(['token', 'create', 'ana', '--json', ...limits, '--home', home]);
+    assert.equal(stderr, '');
+    return JSON.parse(stdout).id;
+  };
+  await create();
+  const others = await create('--pull', 'acme/pay-*');
+  const network = await create('--from', '10.20.0.0/16');
+  const lines = async (...args: Parameters<typeof explain>) =>
+    (await explain(...args)).stdout.split('\n').filter((line) => line.startsWith('  not '));
+  const ofOthers = `  not with    the token ${others}, which is limited: pull docker.io/acme/pay-*`;
+  assert.deepEqual(await lines('ana', 'nginx'), [ofOthers]);
+  assert.deepEqual(await lines('ana', 'acme/pay-api'), []);
+  assert.deepEqual(await lines('ana', 'acme/pay-api', { from: '10.21.0.1' }), [
+    `  not with    the token ${network}, which is limited: from 10.20.0.0/16`,
+  ]);
+  assert.deepEqual(await lines('jin', 'nginx'), []);
+  assert.deepEqual((await explained('ana', 'nginx')).limitedTokens, [
+    { id: others, pull: ['docker.io/acme/pay-*'] },
+  ]);
+  await writeFile(authState, 'this is no database');
+  assert.match(
+    (await lines('ana', 'nginx')).join(),
+    /^ {2}not known {3}whether a limited token refuses it: ./,
+  );
+  assert.equal((await explain('ana', 'nginx')).code, 0);
 });
 
 test('explain says what would be needed: of what is but one condition away, which', async () => {

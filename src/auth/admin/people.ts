@@ -2,10 +2,9 @@
  * Links and unlinks people of directories, as an administrator does. The functions take and return values.
  */
 import { systemClock } from '../../platform/clock.ts';
-import { ABSENT, stateOfFile } from '../../platform/watched-files.ts';
 import { endSessionsOf } from '../identity/directory/confirm-people.ts';
 import { ownerIdOf } from '../identity/directory/counted-people.ts';
-import { openStateAt, type StatePlace } from '../state/open-state.ts';
+import { hasState, openStateAt, type StatePlace } from '../state/open-state.ts';
 import type { StoredPerson } from '../state/stored-person.ts';
 
 /** A person, with the number of tokens. */
@@ -24,9 +23,7 @@ export async function listedPeople(place: StatePlace): Promise<readonly ListedPe
 export async function knownPeople(
   place: StatePlace,
 ): Promise<readonly Pick<StoredPerson, 'name' | 'login' | 'groups'>[]> {
-  // A mirror that never ran has no state, and a question must not make one.
-  const isNew = place.database === undefined && (await stateOfFile(place.authState)) === ABSENT;
-  if (isNew) return [];
+  if (!(await hasState(place))) return [];
   await using state = await openStateAt(place);
   return (await state.people()).filter(({ stableId, refusedAt }) => stableId !== null && refusedAt === null);
 }

@@ -13,7 +13,7 @@ import {
 } from '../identity/service-token.ts';
 import { readUsers, type User } from '../identity/users-file.ts';
 import type { StoredLogin, StoredToken } from '../state/auth-state.ts';
-import { openStateAt } from '../state/open-state.ts';
+import { hasState, openStateAt } from '../state/open-state.ts';
 import type { TokenTerms } from './token-terms.ts';
 import type { UserStores } from './users.ts';
 
@@ -92,6 +92,13 @@ export interface IssuedTokens {
 export async function issuedTokens(store: TokenStore): Promise<IssuedTokens> {
   await using state = await openStateAt(store);
   return { tokens: await state.tokens(), logins: await state.logins() };
+}
+
+/** Returns the service tokens of an owner that have not expired. */
+export async function tokensOf(store: TokenStore, owner: string): Promise<readonly StoredToken[]> {
+  if (!(await hasState(store))) return [];
+  const { tokens } = await issuedTokens(store);
+  return tokens.filter((token) => token.owner === owner && token.expiresAt > systemClock());
 }
 
 /**

@@ -6,10 +6,9 @@
 
 import { accountsNamed, formatSubject } from '../../access/subject.ts';
 import { type Fault, FaultsError } from '../../platform/fault.ts';
-import { ABSENT, stateOfFile } from '../../platform/watched-files.ts';
 import { hashPassword, type PasswordParameters, passwordCredential } from '../identity/password.ts';
 import { editUsers, readUsers, type User, type UserEdit } from '../identity/users-file.ts';
-import { openStateAt } from '../state/open-state.ts';
+import { hasState, openStateAt } from '../state/open-state.ts';
 
 /** The paths of the users file and of the database with what was issued to users. */
 export interface UserStores {
@@ -94,9 +93,7 @@ async function editOf(change: UserChange): Promise<UserEdit | 'remove'> {
 }
 
 async function removeCredentials(stores: UserStores, name: string): Promise<void> {
-  // If there has never been a mirror or a token, there is nothing to remove.
-  const isNew = stores.database === undefined && (await stateOfFile(stores.authState)) === ABSENT;
-  if (isNew) return;
+  if (!(await hasState(stores))) return;
   await using state = await openStateAt(stores);
   for (const { id, owner } of await state.tokens()) if (owner === name) await state.removeToken(id);
   for (const { id, user } of await state.logins()) if (user === name) await state.removeLogin(id);

@@ -1,4 +1,5 @@
 import { createLogger } from '../../platform/log.ts';
+import { ABSENT, stateOfFile } from '../../platform/watched-files.ts';
 import type { AuthState } from './auth-state.ts';
 import { openAuthState } from './sqlite-state.ts';
 
@@ -7,6 +8,11 @@ export interface StatePlace {
   readonly authState: string;
   /** The `postgres://` URL of the database; absent if the home works alone. */
   readonly database?: string;
+}
+
+/** Returns whether there has ever been a mirror or a token. Without a state, a question must not make one. */
+export async function hasState({ authState, database }: StatePlace): Promise<boolean> {
+  return database !== undefined || (await stateOfFile(authState)) !== ABSENT;
 }
 
 /**

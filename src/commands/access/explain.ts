@@ -15,6 +15,7 @@ import { type HostedNamespaces, isHosted } from '../../registry/repository.ts';
 import { findKnown, formatUnknown, type KnownTarget, unknownIn } from './known.ts';
 import { describeEntry, displayedEntry, formatEntry } from './limit-text.ts';
 import { formatUsed, type UsedLimits, usedInJson, usedOf } from './limit-use.ts';
+import { type LimitedTokens, limitedTokenLines, limitedTokens } from './limited-tokens.ts';
 import { readPeopleGroups } from './people-groups.ts';
 import {
   type AccessOptions,
@@ -66,10 +67,12 @@ export async function explainAccess(
   const isPerson = hasDirectoryGroups(question.subject) && people.names.has(question.subject.name);
   const known = isPerson ? { ...found, user: true } : found;
   const used = await usedOf(explanation.limits, question, paths);
+  const tokens =
+    explanation.decision === 'allow' ? await limitedTokens(question, options.home, environment) : [];
   const asksPrivate = options.private ?? false;
   const asked = { ...question, groups };
-  if (options.json) printJson(terminal.stdout, asJson(explanation, asked, { known, used }, paths));
-  else printExplanation(explanation, { question, known, used, asksPrivate, paths, terminal });
+  if (options.json) printJson(terminal.stdout, asJson(explanation, asked, { known, used, tokens }, paths));
+  else printExplanation(explanation, { question, known, used, tokens, asksPrivate, paths, terminal });
   return explanation.decision === 'allow' && (!asksPrivate || explanation.private) ? 0 : 1;
 }
 
@@ -114,7 +117,7 @@ function readQuestion(
 function asJson(
   { decision, private: reachesPrivate, rule, matched, nearly, limits, reserves }: Explanation,
   { subject, groups = [], repository, tag, address, at }: AccessQuestion,
-  { known, used }: Pick<ExplainedDecision, 'known' | 'used'>,
+  { known, used, tokens }: Pick<ExplainedDecision, 'known' | 'used' | 'tokens'>,
   paths: HomePaths,
 ) {
   return {
@@ -139,6 +142,7 @@ function asJson(
     reserves: reserves.map(({ reserve: data, isOwn }) => {
       return { ...displayedEntry({ kind: 'reserve', data }, paths), own: isOwn };
     }),
+    limitedTokens: typeof tokens === 'string' ? null : tokens,
   };
 }
 
@@ -146,6 +150,7 @@ interface ExplainedDecision {
   readonly question: AccessQuestion;
   readonly known: KnownTarget;
   readonly used: UsedLimits;
+  readonly tokens: LimitedTokens;
   readonly asksPrivate: boolean;
   readonly paths: HomePaths;
   readonly terminal: Terminal;
@@ -163,7 +168,8 @@ function printExplanation(explanation: Explanation, explained: ExplainedDecision
     print(`  matches too ${written(other, paths)}`);
   if (explanation.decision === 'allow') {
     if (!explanation.private) print(`  ${guardOf(explained)}`);
-    for (const line of limitLines(explanation, explained.used, paths)) print(`  ${line}`);
+    const limits = limitLines(explanation, explained.used, paths);
+    for (const line of [...limits, ...limitedTokenLines(explained.tokens)]) print(`  ${line}`);
     const isPrivate = asksPrivate || known.visibility === 'private';
     if (isPrivate && !explanation.private)
       printNeeded(
