@@ -155,6 +155,18 @@ test('who the programs are is also said if something is wrong with one of them',
   );
 });
 
+test('only the containerd store of dockerd is said to read hosts.toml', async () => {
+  await plantHost(mirror);
+  const file = await readFile(path.join(root, HOSTS), 'utf8');
+  await plant({ '/etc/docker/certs.d/docker.io/hosts.toml': file });
+  await plant(certificates('/etc/docker/certs.d'));
+  const store = 'dockerd with the containerd store is ';
+  const bySaying = async () => (await look({})).stdout.split('; ').filter((one) => one.startsWith(store));
+  assert.equal((await bySaying()).length, 1);
+  await edit(DAEMON, '{', '{"features":{"containerd-snapshotter":false},');
+  assert.equal((await bySaying()).length, 0);
+});
+
 test('what is no mirror and no image is bad usage', async () => {
   for (const wrong of [{ at: 'http://mirror.corp' }, { at: 'mirror.corp/x' }, { image: 'ghcr.io/a/b' }]) {
     const { code, stderr } = await look(wrong);

@@ -13,18 +13,23 @@ const LOOPBACK = networkOf(['127.0.0.0/8', '::1']);
 /**
  * Reads the configuration of dockerd. The classic store uses `registry-mirrors`, and presents to the mirror
  * the certificates for the mirror. The containerd store uses `hosts.toml`, or `registry-mirrors` with only
- * the certificates for docker.io and the machine's trust store.
+ * the certificates for docker.io and the machine's trust store. Which store a daemon has is known only if its
+ * file says so, because the default differs between versions and between upgraded and fresh hosts.
  */
 export async function readDockerd(files: HostFiles, mirror: ProbedMirror): Promise<Program> {
   const daemon = await files.json(DAEMON);
   const mirrors = daemon.at('registry-mirrors').texts;
   const isMirrored = mirrors.some((one) => isMirror(mirror, one));
   const unusable = mirrors.flatMap(faultOf);
-  const isContainerd = daemon.at('features', 'containerd-snapshotter').value === true;
+  const store = daemon.at('features', 'containerd-snapshotter').value;
+  const isContainerd = store === true;
   const insecure = whyInsecure(daemon, mirror);
   const own = await readOwn(files, mirror, isContainerd ? undefined : insecure);
   const hub = await readCertsDirectory(files, '/etc/docker/certs.d/docker.io');
-  const hosts = await readHostsToml(files, HOSTS, mirror, 'dockerd, by hosts.toml');
+  const hosts =
+    store === false
+      ? { findings: [] }
+      : await readHostsToml(files, HOSTS, mirror, 'dockerd with the containerd store');
   const certs = isContainerd ? hub : own;
   const byMirrors: PullRoute = {
     program: 'dockerd',

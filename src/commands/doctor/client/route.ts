@@ -7,7 +7,7 @@ import type { ProbedMirror } from './mirror.ts';
  * files.
  */
 export interface PullRoute {
-  /** The name of the program: `dockerd`, or `dockerd, by hosts.toml`. */
+  /** The name of the program: `dockerd`, or `dockerd with the containerd store`. */
   readonly program: string;
   /** The file that sets up this route. */
   readonly file: string;
