@@ -1,5 +1,6 @@
 /**
- * A hundred pulls a second and a push go on while the database starts again. No answer is beyond the table of
+ * A hundred pulls a second and a push go on while the database starts again, and while the nodes are upgraded
+ * one after the other. No answer is beyond the table of
  * failures in docs/cluster.md. The pulls are asked at fixed times, whether earlier ones are answered or not.
  */
 import assert from 'node:assert/strict';
@@ -11,10 +12,12 @@ import { Agent, request } from 'node:https';
 import path from 'node:path';
 import { after, before, suite, test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
+import { Postgres } from '../../src/platform/postgres.ts';
 import { assertBytes } from '../support/assert-bytes.ts';
 import { digestOf } from '../support/hosted-core.ts';
 import { imageOf, type TestImage } from '../support/image.ts';
 import { waitFor } from '../support/wait-for.ts';
+import { addAsLaterRelease } from './support/later-release.ts';
 import { type ObjectServer, settingsOf, startVersity, whyNoServer } from './support/object-servers.ts';
 import { PASSWORD, pullFrom, TestNodes } from './support/test-nodes.ts';
 
@@ -61,6 +64,8 @@ suite('a cluster under load', { skip: await whyNoServer('versitygw') }, () => {
   let cluster: TestNodes;
   let token: string;
   let agents: readonly Agent[];
+  /** The nodes to which the balancer sends clients. */
+  let available = [0, 1, 2];
   const fresh: TestImage[] = [];
 
   before(async () => {
@@ -83,9 +88,13 @@ suite('a cluster under load', { skip: await whyNoServer('versitygw') }, () => {
     await s3?.[Symbol.asyncDispose]();
   });
 
+  function chosen(turn: number): number {
+    return available[turn % available.length] ?? assert.fail();
+  }
+
   /** Pulls content that all nodes have, or for the first time an image that nobody has. */
   async function pullOne(turn: number, known: readonly string[], counts: Counts): Promise<void> {
-    const index = turn % cluster.nodes.length;
+    const index = chosen(turn);
     const image = turn % NEW === 0 ? fresh.pop() : undefined;
     const below = image === undefined ? known[turn % known.length] : `acme/app/manifests/${image.digest}`;
     counts.asked++;
@@ -118,23 +127,31 @@ suite('a cluster under load', { skip: await whyNoServer('versitygw') }, () => {
 
   /** Begins to send a blob in chunks, without its length, as docker does. */
   async function beginPush(
+    index: number,
     repository: string,
   ): Promise<{ readonly patch: ClientRequest; readonly location: string }> {
     const headers = { ...LOGIN, 'content-length': '0' };
-    const begun = await cluster.node(0).ask(`/v2/${repository}/blobs/uploads/`, { method: 'POST', headers });
+    const begun = await cluster
+      .node(index)
+      .ask(`/v2/${repository}/blobs/uploads/`, { method: 'POST', headers });
     assert.equal(begun.status, 202, begun.body.toString());
     const location = String(begun.headers.location);
-    const { port } = cluster.node(0);
+    const { port } = cluster.node(index);
     const patch = request({
-      ...{ method: 'PATCH', host: 'localhost', port, path: location, agent: agents[0] },
+      ...{ method: 'PATCH', host: 'localhost', port, path: location, agent: agents[index] },
       headers: { ...LOGIN, 'transfer-encoding': 'chunked', 'content-type': 'application/octet-stream' },
     });
     return { patch, location };
   }
 
   /** Pushes a blob slowly, until `isOver` says so. Resolves to its bytes and to the answer that counts. */
-  async function pushSlowly(repository: string, counts: Counts, isOver: () => boolean): Promise<Pushed> {
-    const { patch, location } = await beginPush(repository);
+  async function pushSlowly(
+    repository: string,
+    counts: Counts,
+    isOver: () => boolean,
+    index = 0,
+  ): Promise<Pushed> {
+    const { patch, location } = await beginPush(index, repository);
     const answered = once(patch, 'response') as Promise<[IncomingMessage]>;
     const pieces: Buffer[] = [];
     while (!isOver()) {
@@ -148,7 +165,7 @@ suite('a cluster under load', { skip: await whyNoServer('versitygw') }, () => {
     const bytes = Buffer.concat(pieces);
     const [{ statusCode, headers }] = await answered;
     if (statusCode !== 202) return { bytes, status: statusCode, retryAfter: headers['retry-after'] };
-    const put = await cluster.node(0).ask(`${location}?digest=${digestOf(bytes)}`, {
+    const put = await cluster.node(index).ask(`${location}?digest=${digestOf(bytes)}`, {
       ...{ method: 'PUT', headers: { ...LOGIN, 'content-length': '0' } },
     });
     return { bytes, status: put.status, retryAfter: put.headers['retry-after'] };
@@ -163,12 +180,12 @@ suite('a cluster under load', { skip: await whyNoServer('versitygw') }, () => {
       });
   }
 
-  test('a database that starts again costs what the table of failures says', async () => {
+  /** Publishes images that no node has, and one that all have. Returns what is pulled of that one. */
+  async function publish(): Promise<readonly string[]> {
     const image = imageOf({ size: 20_000 });
     cluster.hub.push('acme/app', 'latest', image);
     const byDigest = `acme/app/manifests/${image.digest}`;
-    const others = ['acme/app/manifests/latest', `acme/app/blobs/${image.layers[0]}`];
-    const known = [...Array.from({ length: 5 }, () => byDigest), ...others];
+    const known = [...Array.from({ length: 6 }, () => byDigest), `acme/app/blobs/${image.layers[0]}`];
     for (const node of cluster.nodes)
       for (const one of known) await waitFor(async () => (await pullFrom(node, token, one)).status === 200);
     for (let index = 0; index < 100; index++) {
@@ -176,6 +193,11 @@ suite('a cluster under load', { skip: await whyNoServer('versitygw') }, () => {
       cluster.hub.push('acme/app', `v${index}`, next);
       fresh.push(next);
     }
+    return known;
+  }
+
+  test('a database that starts again costs what the table of failures says', async () => {
+    const known = [...(await publish()), 'acme/app/manifests/latest'];
     const counts: Counts = { asked: 0, answered: 0, known: [], unknown: [], refused: 0 };
     const ending = new AbortController();
     let isPushOver = false;
@@ -221,5 +243,64 @@ suite('a cluster under load', { skip: await whyNoServer('versitygw') }, () => {
     cluster.hub.push('acme/app', 'last', last);
     for (const node of cluster.nodes)
       await waitFor(async () => (await pullFrom(node, token, 'acme/app/manifests/last')).status === 200);
+  });
+
+  /** Restarts a node as docs/upgrade.md says, while the balancer sends clients to the others. */
+  async function upgrade(index: number, more: () => Promise<void>): Promise<void> {
+    const node = cluster.node(index);
+    const isReady = async () => (await node.admin('/readyz')).status === 200;
+    assert.equal((await node.run('cluster', 'drain')).code, 0);
+    await waitFor(async () => !(await isReady()));
+    available = available.filter((one) => one !== index);
+    await more();
+    assert.equal(await node.stop(), 0, node.output.slice(-2000));
+    await node.startAgain();
+    await waitFor(isReady);
+    available = [...available, index];
+    await more();
+  }
+
+  test('a rolling upgrade fails no pull and no push', async () => {
+    const known = await publish();
+    const counts: Counts = { asked: 0, answered: 0, known: [], unknown: [], refused: 0 };
+    const more = async () => {
+      const until = counts.asked + AROUND;
+      await waitFor(() => counts.answered >= until);
+    };
+    const ending = new AbortController();
+    const loading = load(known, counts, ending.signal);
+    const pushed: Pushed[] = [];
+    const during = async (index: number, task: () => Promise<void>) => {
+      let isOver = false;
+      const pushing = pushSlowly('acme-internal/app', counts, () => isOver, index);
+      await task().finally(() => {
+        isOver = true;
+      });
+      pushed.push(await pushing);
+    };
+    try {
+      await using database = new Postgres({
+        url: cluster.database,
+        application: 'test',
+        connections: 1,
+        deadline: 10_000,
+      });
+      // A push goes on at a node that is not upgraded yet, and then at one that is.
+      await during(2, async () => {
+        await addAsLaterRelease(database);
+        for (const index of [0, 1]) await upgrade(index, more);
+      });
+      await during(0, () => upgrade(2, more));
+    } finally {
+      ending.abort();
+      await loading;
+    }
+    process.stdout.write(`# ${counts.answered} pulls during the upgrade\n`);
+    assert.deepEqual([...counts.known, ...counts.unknown], []);
+    assert.equal(counts.refused, 0);
+    for (const { bytes, status } of pushed) {
+      assert.equal(status, 201);
+      await assertHosted('acme-internal/app', bytes);
+    }
   });
 });

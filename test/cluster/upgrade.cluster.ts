@@ -7,6 +7,7 @@ import { Postgres } from '../../src/platform/postgres.ts';
 import { imageOf } from '../support/image.ts';
 import type { RunningMirror } from '../support/running-mirror.ts';
 import { waitFor } from '../support/wait-for.ts';
+import { addAsLaterRelease } from './support/later-release.ts';
 import { pullFrom, TestNodes } from './support/test-nodes.ts';
 
 const CLIENTS = 4;
@@ -29,18 +30,6 @@ async function withDatabase<T>(url: string, use: (database: Postgres) => Promise
 
 function versions(database: Postgres): Promise<readonly { readonly version: number }[]> {
   return database.rows('SELECT version FROM hubgate.schema_version ORDER BY version');
-}
-
-/** Does to the tables what a later release may do: it adds. */
-async function addAsLaterRelease(database: Postgres): Promise<void> {
-  const tables = await database.rows<{ name: string }>(
-    `SELECT table_name AS name FROM information_schema.tables
-      WHERE table_schema = 'hubgate' AND table_type = 'BASE TABLE' AND table_name <> 'schema_version'`,
-  );
-  assert.ok(tables.length > 5);
-  for (const { name } of tables)
-    await database.change(`ALTER TABLE hubgate.${name} ADD COLUMN later text NOT NULL DEFAULT ''`);
-  await database.change('INSERT INTO hubgate.schema_version (version) VALUES ($1)', [CLUSTER_SCHEMA + 1]);
 }
 
 /** Pulls all the time, each time from a node that is ready, as a client behind a balancer does. */
