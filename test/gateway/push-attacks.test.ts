@@ -5,8 +5,8 @@
  *   depends on what exists, tags by replay: `push.test.ts`;
  * - the right is withdrawn in the middle of a body: `upload.test.ts`; slow bodies: `body-deadlines.test.ts`;
  * - floods of uploads, tags and referrers, and a full disk: `core/hosted/limits.test.ts`;
- * - manifests that name foreign digests, or are too large, too deep or of another type, and mounts from
- *   mirrored repositories: `core/hosted/push.test.ts`; races for a tag: `core/hosted/tags.test.ts`;
+ * - manifests that name foreign digests, are too large, too deep or of another type, or are an index and an
+ *   image at once: `core/hosted/push.test.ts`; races for a tag: `core/hosted/tags.test.ts`;
  * - ids of uploads that are paths: `registry/hosted-names.test.ts`.
  */
 import assert from 'node:assert/strict';
@@ -21,12 +21,18 @@ import { withMirror } from '../support/with-mirror.ts';
 const POLICY = `allow:
   - { id: ci, push: [acme/**, base/**], to: cid }
   - { id: other, push: base/**, to: [bea, leo] }
+  - { id: secret, pull: corp/secret, to: cid, private: true }
   - { id: hub, pull: everything, to: [authenticated, anonymous] }`;
+const INDEX = 'application/vnd.oci.image.index.v1+json';
+const SECRET = imageOf({ size: 6_000 });
+const OPEN = imageOf({ size: 5_000 });
 
 const { hub, hubgate } = await withMirror(
   { after },
   {
     policy: POLICY,
+    images: { 'library/open': OPEN },
+    privateImages: { 'corp/secret': SECRET },
     users: ['cid', 'bea', 'leo', 'zoe'],
     configuration: { hosted: { namespaces: { 'acme/**': {}, 'base/**': {} } } },
   },
@@ -42,6 +48,12 @@ async function pushBlob(repository: string, bytes: Uint8Array, caller: Caller): 
   const pushed = await hubgate.ask(target, { method: 'POST', send: bytes, ...caller });
   assert.equal(pushed.status, 201, pushed.body.toString());
   return digest;
+}
+
+function putManifest(repository: string, reference: string, send: string, type = INDEX) {
+  return hubgate.ask(`/v2/${repository}/manifests/${reference}`, {
+    ...{ method: 'PUT', user: 'cid', send, headers: { 'content-type': type } },
+  });
 }
 
 const FORMS = ['/v2/acme/app', '/v2/acme/deep/er/app'];
@@ -60,6 +72,19 @@ test('dependency confusion: a hosted name is never Docker Hub’s, whoever has r
     const referrers = await hubgate.ask(`${form}/referrers/${digest}`, { user: 'cid' });
     assert.deepEqual(JSON.parse(referrers.body.toString()).manifests, []);
   }
+  // Nor is Docker Hub asked for anything that a push names.
+  const child = { mediaType: INDEX, digest, size: 2 };
+  const index = { schemaVersion: 2, mediaType: INDEX, manifests: [child] };
+  const torn = await putManifest('acme/app', 'latest', JSON.stringify(index));
+  assert.equal(torn.status, 400);
+  for (const from of ['acme/deep/er/app', 'base/nothing']) {
+    const mount = `/v2/acme/app/blobs/uploads/?mount=${digest}&from=${from}`;
+    assert.equal((await hubgate.ask(mount, { method: 'POST', user: 'cid' })).status, 202);
+  }
+  assert.equal(
+    (await hubgate.ask('/v2/acme/app/manifests/1', { method: 'DELETE', user: 'cid' })).status,
+    403,
+  );
   assert.deepEqual(hub.takeRequests(), []);
 });
 
@@ -93,12 +118,80 @@ test('a mount asks for the right to pull of the credential, and not only of its 
   assert.equal(JSON.parse(issued.body.toString()).scope, '');
 });
 
+test('a mount from a mirrored repository needs the same right as a pull of it, and asks no upstream', async () => {
+  const [open, secret] = [OPEN.layers[0] ?? '', SECRET.layers[0] ?? ''];
+  for (const [name, layer] of [
+    ['library/open', open],
+    ['corp/secret', secret],
+  ] as const)
+    for (const resource of ['manifests/latest', `blobs/${layer}`])
+      assert.equal((await hubgate.ask(`/v2/${name}/${resource}`, { user: 'cid' })).status, 200);
+  hub.takeRequests();
+  const mount = async (user: string, digest: string, from: string) => {
+    const target = `/v2/base/${user}/blobs/uploads/?mount=${digest}&from=${from}`;
+    const { status, headers } = await hubgate.ask(target, { method: 'POST', user });
+    if (status === 202) await hubgate.ask(String(headers.location), { method: 'DELETE', user });
+    return { status, names: Object.keys(headers).toSorted() };
+  };
+  // The cache has a blob some time after it has sent it.
+  for (const [digest, from] of [
+    [open, 'library/open'],
+    [secret, 'corp/secret'],
+  ] as const)
+    await waitFor(async () => (await mount('cid', digest, from)).status === 201);
+  const missing = await mount('bea', digestOf(randomBytes(8)), 'corp/secret');
+  assert.equal(missing.status, 202);
+  // Only a rule with `private: true` reaches it, and bea has none.
+  assert.deepEqual(await mount('bea', secret, 'corp/secret'), missing);
+  assert.deepEqual(await mount('bea', secret, 'library/open'), missing);
+  assert.equal((await mount('bea', open, 'library/open')).status, 201);
+  assert.deepEqual(hub.takeRequests(), []);
+});
+
+test('a push with a token, and one that is refused without any, cost auth nothing', async () => {
+  const token = await hubgate.scopedToken('cid', 'repository:acme/app:pull,push');
+  await hubgate.stopAuth();
+  try {
+    const bytes = randomBytes(1000);
+    const target = `/v2/acme/app/blobs/uploads/?digest=${digestOf(bytes)}`;
+    assert.equal((await hubgate.ask(target, { method: 'POST', send: bytes, token })).status, 201);
+    assert.equal((await hubgate.ask(target, { method: 'POST', send: bytes })).status, 401);
+  } finally {
+    await hubgate.restartAuth();
+  }
+});
+
+test('a browser takes nothing that was pushed for a page', async () => {
+  const page = '<script>alert(1)</script>';
+  const blob = await pushBlob('acme/page', Buffer.from(page), { user: 'cid' });
+  for (const type of ['text/html', 'image/svg+xml', 'application/javascript'])
+    assert.equal((await putManifest('acme/page', 'latest', page, type)).status, 400);
+  const index = JSON.stringify({ schemaVersion: 2, mediaType: INDEX, manifests: [], annotations: { page } });
+  assert.equal((await putManifest('acme/page', 'latest', index)).status, 201);
+  for (const [resource, type] of [
+    [`blobs/${blob}`, 'application/octet-stream'],
+    ['manifests/latest', INDEX],
+    [`manifests/${digestOf(Buffer.from(index))}`, INDEX],
+    [`referrers/${blob}`, INDEX],
+    ['tags/list', 'application/json'],
+    ['manifests/none', 'application/json'],
+  ] as const) {
+    const { headers } = await hubgate.ask(`/v2/acme/page/${resource}`, { user: 'cid' });
+    assert.equal(headers['content-type'], type, resource);
+    assert.equal(headers['x-content-type-options'], 'nosniff', resource);
+  }
+});
+
 test('a push that a limited token may not do is refused with that reason, which the audit log has too', async () => {
   const { text } = await hubgate.giveToken('cid', { push: ['hosted/acme/limited'] });
   const sent = { method: 'POST', user: 'cid', password: text };
   const refused = await hubgate.ask('/v2/acme/beyond/blobs/uploads/', sent);
   assert.equal(refused.status, 403);
   assert.match(refused.body.toString(), /the token is limited, and does not allow this/);
+  // A token that is limited to pulls pushes nowhere.
+  const pulling = await hubgate.giveToken('cid', { pull: ['hosted/acme/limited'] });
+  const stolen = { method: 'POST', user: 'cid', password: pulling.text };
+  assert.equal((await hubgate.ask('/v2/acme/limited/blobs/uploads/', stolen)).status, 403);
   const own = async () =>
     (await hubgate.audit()).filter(({ repository }) => repository === 'hosted/acme/beyond');
   await waitFor(async () => (await own()).length > 0);
@@ -161,13 +254,9 @@ test('the upload of a service token that is revoked ends, and nothing of it is p
 });
 
 test('a tag that was moved back by an old manifest says so in its history and in the audit log', async () => {
-  const type = 'application/vnd.oci.image.index.v1+json';
   const index = (text: string) =>
-    JSON.stringify({ schemaVersion: 2, mediaType: type, manifests: [], annotations: { text } });
-  const put = (text: string) =>
-    hubgate.ask('/v2/acme/replayed/manifests/latest', {
-      ...{ method: 'PUT', user: 'cid', send: index(text), headers: { 'content-type': type } },
-    });
+    JSON.stringify({ schemaVersion: 2, mediaType: INDEX, manifests: [], annotations: { text } });
+  const put = (text: string) => putManifest('acme/replayed', 'latest', index(text));
   for (const text of ['old', 'new', 'old']) assert.equal((await put(text)).status, 201);
   const own = async () =>
     (await hubgate.audit()).filter(({ repository }) => repository === 'hosted/acme/replayed');

@@ -107,6 +107,13 @@ export const pushMutants: readonly Mutant[] = [
     tests: PUSH_TESTS,
   },
   {
+    defence: 'a private blob of the cache is mounted only by a rule that says private',
+    file: PUSH,
+    find: "grant: decision.private ? 'private' : 'public'",
+    replace: "grant: 'private'",
+    tests: ['test/gateway/push-attacks.test.ts'],
+  },
+  {
     defence: 'a withdrawn right ends an upload',
     file: 'src/gateway/routes/recheck-access.ts',
     find: '|| !options.isAllowed()) withdrawn.abort();',

@@ -30,14 +30,14 @@ export function parseManifest(bytes: Buffer, mediaType: ManifestMediaType): Json
   if (typeof document === 'string') return document;
   const { schemaVersion, mediaType: said, manifests, layers, config } = document;
   if (schemaVersion !== 2) return 'not of schema version 2';
-  if (said !== undefined && said !== mediaType) return 'its mediaType is not its Content-Type';
+  if (said !== undefined && said !== mediaType) return 'of another mediaType than its Content-Type';
   const isIndex = INDEX_TYPES.has(mediaType);
   const foreign = isIndex ? (layers ?? config) : manifests;
   if (foreign !== undefined) return 'an index and an image at once';
   const isReadable = digestsIn(document).every(
     (digest) => digest === undefined || typeof digest === 'string',
   );
-  return isReadable ? document : 'the digest of a descriptor is not text';
+  return isReadable ? document : 'not one whose digests are all text';
 }
 
 /** Returns why these bytes are not a valid list of referrers, or undefined if they are. */

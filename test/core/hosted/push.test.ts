@@ -2,7 +2,14 @@ import assert from 'node:assert/strict';
 import { readdir, readFile } from 'node:fs/promises';
 import { test } from 'node:test';
 import { FakeHub } from '../../support/fake-hub.ts';
-import { digestOf, errorOf, HostedCore, imageOf, OCI_INDEX } from '../../support/hosted-core.ts';
+import {
+  digestOf,
+  errorOf,
+  HostedCore,
+  imageOf,
+  OCI_INDEX,
+  OCI_MANIFEST,
+} from '../../support/hosted-core.ts';
 import { imageOf as imageOfSize } from '../../support/image.ts';
 import { ACCOUNT } from '../../support/test-core.ts';
 
@@ -194,7 +201,16 @@ test('a manifest that is none, or not its digest, or too large, is refused', asy
   };
   assert.deepEqual(await put('a', 'no json'), [400, 'MANIFEST_INVALID']);
   assert.deepEqual(await put('a', empty, 'text/html'), [400, 'MANIFEST_INVALID']);
-  assert.deepEqual(await put('a', `${'['.repeat(40)}${']'.repeat(40)}`), [400, 'MANIFEST_INVALID']);
+  const why = async (body: string) => {
+    const answer = await core.write('PUT', 'manifests/a', { body, headers: { 'content-type': OCI_INDEX } });
+    return [answer.status, errorOf(answer).message];
+  };
+  const deep = empty.replace('}', `,"a":${'['.repeat(40)}${']'.repeat(40)}}`);
+  assert.deepEqual(await why(deep), [400, 'the manifest is nested deeper than 32 levels']);
+  const both = empty.replace('}', ',"layers":[]}');
+  assert.deepEqual(await why(both), [400, 'the manifest is an index and an image at once']);
+  const other = empty.replace(OCI_INDEX, OCI_MANIFEST);
+  assert.deepEqual(await why(other), [400, 'the manifest is of another mediaType than its Content-Type']);
   const withType = (type: string) => empty.replace('}', `,"artifactType":${JSON.stringify(type)}}`);
   assert.deepEqual(await put('a', withType('application/a\0b')), [400, 'MANIFEST_INVALID']);
   assert.deepEqual(await put(digestOf('other'), empty), [400, 'DIGEST_INVALID']);

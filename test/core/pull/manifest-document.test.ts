@@ -25,7 +25,7 @@ test('images and indexes are fit, with or without their own mediaType', () => {
 test('what different clients would read differently is unfit', () => {
   assert.equal(
     judge({ schemaVersion: 2, mediaType: INDEX, layers: [] }),
-    'its mediaType is not its Content-Type',
+    'of another mediaType than its Content-Type',
   );
   assert.equal(judge({ schemaVersion: 2, manifests: [], layers: [] }), 'an index and an image at once');
   assert.equal(
