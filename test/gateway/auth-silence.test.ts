@@ -1,6 +1,8 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { imageOf } from '../support/image.ts';
+import { RunningMirror } from '../support/running-mirror.ts';
+import { starvedFor } from '../support/starved-for.ts';
 import { waitFor } from '../support/wait-for.ts';
 import { withMirror } from '../support/with-mirror.ts';
 
@@ -27,4 +29,24 @@ test('what auth may have withdrawn is refused when it has not answered for too l
   await hubgate.restartAuth();
   await waitFor(async () => (await byToken()).status === 200);
   for (const ask of ways) assert.equal((await ask()).status, 200);
+});
+
+const LINUX = { skip: process.platform !== 'linux' && 'a process is found by /proc' };
+
+test('a gateway says within five seconds that auth hangs', LINUX, async () => {
+  await using mirror = await RunningMirror.start({ workers: 1 });
+  const [auth = assert.fail()] = await mirror.pids('auth');
+  // The gateway is told of the change and asks again, so that its question is as young as it can be.
+  assert.equal((await mirror.run('user', 'disable', 'admin')).code, 0);
+  const [stopped, starved] = [performance.now(), starvedFor()];
+  process.kill(auth, 'SIGSTOP');
+  await waitFor(() => mirror.output.includes('"auth cannot be asked"'));
+  const silence = performance.now() - stopped - (starvedFor() - starved);
+  // Two more seconds are for a busy machine. Without a sign of life in between it would take twelve.
+  assert.ok(silence < 7_000, `it took ${Math.round(silence)} ms`);
+  const { status, body } = await mirror.admin('/readyz');
+  assert.equal(status, 503);
+  assert.match(body.toString(), /"auth":\{"ready":false/);
+  process.kill(auth, 'SIGCONT');
+  await waitFor(async () => (await mirror.admin('/readyz')).status === 200);
 });

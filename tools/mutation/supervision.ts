@@ -3,6 +3,13 @@ import type { Mutant } from './mutant.ts';
 /** The defences of processes against each other's failures, and against too many connections. */
 export const supervisionMutants: readonly Mutant[] = [
   {
+    defence: 'a gateway notices soon that auth hangs',
+    file: 'src/gateway/limits.ts',
+    find: 'signOfLife: 3_000',
+    replace: 'signOfLife: 10_000',
+    tests: ['test/gateway/auth-silence.test.ts'],
+  },
+  {
     defence: 'a failure of another process is no answer',
     file: 'src/platform/ipc/ask-peer.ts',
     find: 'if (answer.statusCode < 500) return answer;',
