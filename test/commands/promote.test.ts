@@ -7,7 +7,13 @@ import type { NamespaceRules } from '../../src/core/hosted/namespace.ts';
 import { parseAuditLine } from '../../src/protocol/audit-line.ts';
 import { readAuditLog } from '../support/audit-log.ts';
 import { FakeHub } from '../support/fake-hub.ts';
-import { digestOf, HostedCore, OCI_INDEX, OCI_MANIFEST } from '../support/hosted-core.ts';
+import {
+  digestOf,
+  HostedCore,
+  imageOf as hostedImage,
+  OCI_INDEX,
+  OCI_MANIFEST,
+} from '../support/hosted-core.ts';
 import { imageOf, referrerOf } from '../support/image.ts';
 import { ACCOUNT } from '../support/test-core.ts';
 import { runVerb } from './support/terminal.ts';
@@ -76,14 +82,17 @@ test('an image is promoted under its digest, with its signature, and its tag say
   assert.equal((await promote(source, 'base/nginx:1.27')).code, 0);
 });
 
-test('all referrers of a hosted image come along, also those after the first page of their list', async () => {
-  await using core = await startCore();
+/** Starts a core whose hosted content the verb finds, as a source. */
+async function startHostedSource(): Promise<HostedCore> {
+  const core = await startCore();
   const settings = path.join(home, 'config/hubgate.yaml');
-  const written = (await readFile(settings, 'utf8')).replace(
-    'directory: hosted',
-    `directory: ${core.directory}`,
-  );
-  await writeFile(settings, written);
+  const written = await readFile(settings, 'utf8');
+  await writeFile(settings, written.replace('directory: hosted', `directory: ${core.directory}`));
+  return core;
+}
+
+test('all referrers of a hosted image come along, also those after the first page of their list', async () => {
+  await using core = await startHostedSource();
   const source = { repository: 'base/many' };
   const image = await core.pushImage('1.0', 'layer', source);
   const subject = { mediaType: OCI_MANIFEST, digest: digestOf(image), size: image.length };
@@ -98,6 +107,22 @@ test('all referrers of a hosted image come along, also those after the first pag
   assert.equal(done.code, 0, done.stderr);
   for (const digest of pushed)
     assert.equal((await core.read(`manifests/${digest}`, { repository: 'base/promoted' })).status, 200);
+});
+
+test('a layer of a hosted image that need not be there comes along if it is there', async () => {
+  await using core = await startHostedSource();
+  const [source, target] = [{ repository: 'base/windows' }, { repository: 'base/promoted' }];
+  const config = await core.pushBlob('{}', source);
+  const [layer, elsewhere] = [await core.pushBlob('a base layer', source), digestOf('elsewhere')];
+  const mediaType = 'application/vnd.oci.image.layer.nondistributable.v1.tar+gzip';
+  const layers = [layer, elsewhere].map((digest) => ({ mediaType, digest, size: 12 }));
+  const image = hostedImage(config, layer, 12, { layers });
+  assert.equal((await core.pushManifest('1.0', image, source)).status, 201);
+  const done = await promote('base/windows:1.0', 'base/promoted:1.0');
+  assert.equal(done.code, 0, done.stderr);
+  assert.equal((await core.read('manifests/1.0', target)).status, 200);
+  assert.equal((await core.read(`blobs/${layer}`, target)).status, 200);
+  assert.equal((await core.read(`blobs/${elsewhere}`, target)).status, 404);
 });
 
 test('the image stays when the cache forgets it and the upstream is gone', async () => {

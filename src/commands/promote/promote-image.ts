@@ -3,7 +3,7 @@ import type { CoreAnswer, CoreClient } from '../../gateway/clients/core-client.t
 import { type Digest, parseDigest } from '../../registry/digest.ts';
 import { ERRORS, type ErrorName } from '../../registry/error.ts';
 import { parseTag, type Reference, type Tag } from '../../registry/reference.ts';
-import type { Repository } from '../../registry/repository.ts';
+import { isHosted, type Repository } from '../../registry/repository.ts';
 import type { RepositoryRoute } from '../../registry/route.ts';
 import { parseImageDocument } from '../warm/image-document.ts';
 import { warmBlob } from '../warm/warm-blob.ts';
@@ -123,12 +123,15 @@ class Promoting {
     for (const { digest } of document.manifests)
       await this.#copy(await this.#fetch({ kind: 'digest', digest }), depth + 1);
     for (const { digest } of document.blobs) await this.#copyBlob(digest);
+    // Upstreams do not have these, and answer in many ways when they are asked for one.
+    if (isHosted(this.#promotion.source))
+      for (const { digest } of document.layersElsewhere) await this.#copyBlob(digest, 'if present');
     await this.#put({ kind: 'digest', digest: manifest.digest }, manifest);
     this.#manifests.add(manifest.digest);
   }
 
   /** Makes the core fetch a blob that is not cached, and takes it from there. */
-  async #copyBlob(digest: Digest): Promise<void> {
+  async #copyBlob(digest: Digest, which: 'always' | 'if present' = 'always'): Promise<void> {
     const { core, writer } = this.#options;
     if (this.#blobs.has(digest)) return;
     this.#blobs.add(digest);
@@ -142,6 +145,8 @@ class Promoting {
         ...{ core, repository, digest, private: this.#reachesPrivate },
         onBytes: () => {},
       });
+      if (blob.kind === 'refused' && blob.error === 'BLOB_UNKNOWN' && which === 'if present')
+        return void this.#blobs.delete(digest);
       if (blob.kind === 'refused') throw unavailable(blob.error, `${digest}: `);
       if (blob.kind === 'unwritable')
         throw new SourceUnavailable('the cache cannot be written; the log of the core says why', 503);

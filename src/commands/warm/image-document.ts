@@ -25,6 +25,8 @@ export interface ImageDocument {
   readonly manifests: readonly Descriptor[];
   /** The config and layers of an image, except those that registries need not have. */
   readonly blobs: readonly Descriptor[];
+  /** The layers that registries need not have. */
+  readonly layersElsewhere: readonly Descriptor[];
 }
 
 /**
@@ -47,6 +49,8 @@ export function parseImageDocument(bytes: Buffer): ImageDocument | undefined {
   const read = DOCUMENT.safeParse(JSON.parse(bytes.toString('utf8')));
   if (!read.success) return undefined;
   const { manifests, config, layers } = read.data;
-  const blobs = [config ?? [], layers].flat();
-  return { manifests, blobs: blobs.filter(({ mediaType }) => isDistributable(mediaType)) };
+  const { here = [], elsewhere = [] } = Object.groupBy(layers, ({ mediaType }) =>
+    isDistributable(mediaType) ? 'here' : 'elsewhere',
+  );
+  return { manifests, blobs: [config ?? [], here].flat(), layersElsewhere: elsewhere };
 }
