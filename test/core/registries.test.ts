@@ -578,7 +578,8 @@ if (!isInNetwork()) {
     const page = await readFile(path.join(import.meta.dirname, '../../docs/upstreams.md'), 'utf8');
     for (const { kind, source } of CASES) {
       const row = page.split('\n').find((line) => line.startsWith(`| ${kind} `));
-      assert.ok(row?.includes(source), `docs/upstreams.md has no row "${kind}" with ${source}`);
+      for (const [address] of source.matchAll(/https:[^\s,]+/g))
+        assert.ok(row?.includes(`](${address})`), `docs/upstreams.md has no row "${kind}" with ${address}`);
     }
   });
 } else {

@@ -16,6 +16,8 @@ import { parseFiles } from '../access/support/policy.ts';
 const ROOT = path.join(import.meta.dirname, '../..');
 const LONGEST_LINE = 100;
 const MOST_COLUMNS = 4;
+/** A longer word makes a table wider than a page, because no browser breaks it. */
+const LONGEST_WORD = 70;
 /** The lines of a high screen. */
 const ONE_SCREEN = 80;
 /** The tables of `npm run bench` have a column for each figure. */
@@ -174,6 +176,21 @@ test('prose has at most 100 characters in a line, and a table at most four colum
     wide.map(({ place, text }) => `${place}: ${columnsOf(text)} columns`),
     [],
   );
+});
+
+test('a word in a table is short enough for the table to fit on a page', () => {
+  const rows = [...pages.values()].flatMap(({ lines }) =>
+    lines.filter(({ text }) => /^\s*\| *[^-\s|]/.test(text)),
+  );
+  assert.ok(rows.length > 0);
+  const long = rows.flatMap(({ place, text }) =>
+    text
+      .replace(/\]\([^)]*\)/g, ']')
+      .split(/\s+/)
+      .filter((word) => word.length > LONGEST_WORD)
+      .map((word) => `${place}: ${word}`),
+  );
+  assert.deepEqual(long, []);
 });
 
 test('the README fits on one screen', () => {
