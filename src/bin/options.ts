@@ -117,7 +117,7 @@ export const OPTIONS = {
   subject: text('--subject <subject>', 'only this subject'),
   as: text(
     '--as <subject>',
-    'judge by the policy what this subject may do (default: the operator, who may all)',
+    'judge by the policy what this subject may do (default: the operator, who may do everything)',
   ),
   repository: text('--repository <image>', 'only this repository, or repository:tag'),
   denied: flag('--denied', 'only what was refused'),
