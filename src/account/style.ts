@@ -55,7 +55,7 @@ caption { text-align: left; color: var(--quiet); padding-bottom: .5rem; }
 th, td { text-align: left; vertical-align: top; padding: .5rem .75rem .5rem 0; border-bottom: 1px solid var(--line); }
 td { overflow-wrap: break-word; min-width: 5rem; }
 td code, th code { overflow-wrap: normal; }
-td.action { position: sticky; right: 0; background: var(--background); padding: .5rem 0 .5rem .5rem; }
+.action { position: sticky; right: 0; background: var(--background); padding: .5rem 0 .5rem .5rem; }
 .agent { color: var(--quiet); font-size: .85rem; overflow-wrap: anywhere; min-width: 12rem; }
 pre {
   background: var(--panel); border: 1px solid var(--line); border-radius: 6px; padding: .75rem; white-space: pre-wrap;
@@ -71,5 +71,6 @@ footer { color: var(--quiet); font-size: .9rem; }
 @media (max-width: 40rem) {
   dl { grid-template-columns: 1fr; }
   dd { margin-bottom: .5rem; }
+  .image { overflow-wrap: anywhere; min-width: 9rem; }
 }
 `;

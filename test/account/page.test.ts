@@ -224,6 +224,17 @@ test('a session ends within a second with its user, and with the password', asyn
     await waitFor(async () => (await browser.get('/account/')).status === 303);
 });
 
+test('the overview says when the session ends if it is used, and how many tokens end soon', async () => {
+  const browser = await loggedIn('max');
+  await hubgate.giveToken('max');
+  const { text } = await browser.get('/account/');
+  const [, end = ''] =
+    /ends<\/dt><dd><time datetime="([^"]+)">.*, or after half an hour without use/.exec(text) ?? [];
+  const hours = (Date.parse(end) - Date.now()) / 3_600_000;
+  assert.ok(hours > 7.9 && hours <= 8, `${end}: ${hours} hours`);
+  assert.match(text, /<dd>1, of which 1 ends within two weeks<\/dd>/);
+});
+
 test('somebody changes their password, and goes on with another session', async () => {
   const [browser, other] = [await loggedIn('kim'), await loggedIn('kim')];
   const csrf = await browser.csrf();

@@ -160,6 +160,15 @@ for (const colorScheme of ['light', 'dark'] as const)
         await page.goto(`${origin}/account/${name}`);
         await examine(name);
       }
+      await page.goto(`${origin}/account/activity`);
+      const refused = await page
+        .getByRole('cell', { name: /^refused/ })
+        .first()
+        .boundingBox();
+      assert.ok(
+        refused && refused.x + refused.width <= viewport.width,
+        'whoever does not scroll sees no refusal',
+      );
       await page.goto(`${origin}/account/tokens`);
       await page.getByLabel('Name', { exact: true }).fill('x');
       await page.getByLabel('May pull only').fill('**/../..');

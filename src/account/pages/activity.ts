@@ -32,7 +32,7 @@ ${!activity.isComplete && html`<p class="hint">Older requests are not shown.</p>
 function activityTable(lines: readonly StoredAuditLine[]): Html {
   return html`<div class="scroll" role="region" aria-label="Your requests" tabindex="0"><table>
 <caption>Your requests, the newest first</caption>
-<thead><tr><th scope="col">Time</th><th scope="col">Request</th><th scope="col">Image</th><th scope="col">Answer</th><th
+<thead><tr><th scope="col">Time</th><th scope="col">Answer</th><th scope="col">Image</th><th scope="col">Request</th><th
 scope="col">From</th></tr></thead>
 <tbody>${lines.map(activityRow)}</tbody></table></div>`;
 }
@@ -41,11 +41,11 @@ function activityRow(line: StoredAuditLine): Html {
   const isRefused = line.decision === 'deny';
   return html`<tr>
 <td>${timeText(Date.parse(line.time))}</td>
-<td>${line.action}</td>
-<td>${imageOf(line)}</td>
 <td><span class="${isRefused ? 'refused' : 'allowed'}">${isRefused ? 'refused' : 'allowed'}</span>, ${line.status}${
     line.rule !== undefined && html`<br>rule ${line.rule}`
   }${line.reason !== undefined && html`<br>${line.reason}`}${line.limit !== undefined && html`<br>limit ${line.limit}`}${line.cache !== undefined && html`<br>${line.cache}`}</td>
+<td class="image">${imageOf(line)}</td>
+<td>${line.action}</td>
 <td>${line.address}${line.agent !== undefined && html`<div class="agent">${line.agent}</div>`}</td>
 </tr>`;
 }

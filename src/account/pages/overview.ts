@@ -22,7 +22,7 @@ export function overviewPage({ host, user, login, expiresAt, tokens, now }: Over
 <dt>User</dt><dd>${user.user}</dd>
 <dt>Login</dt><dd>${login === null ? 'a user of this mirror' : login}</dd>
 <dt>This session ends</dt><dd>${timeText(expiresAt)}, or after half an hour without use</dd>
-<dt>Tokens</dt><dd>${valid.length}${ending.length > 0 && html`, of which ${ending.length} end within two weeks`}</dd>
+<dt>Tokens</dt><dd>${valid.length}${ending.length > 0 && html`, of which ${ending.length} ${ending.length === 1 ? 'ends' : 'end'} within two weeks`}</dd>
 </dl>
 <h2>What you can do here</h2>
 <ul>

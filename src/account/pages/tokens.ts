@@ -66,7 +66,7 @@ value="${token.id}"><button class="danger" aria-label="Revoke ${token.label ?? t
   return html`<div class="scroll" role="region" aria-label="Your tokens" tabindex="0"><table>
 <caption>Your tokens</caption>
 <thead><tr><th scope="col">Name</th><th scope="col">Ends</th><th scope="col">Last used</th><th scope="col">Limited
-to</th><th scope="col">Revoke</th></tr></thead>
+to</th><th scope="col" class="action">Revoke</th></tr></thead>
 <tbody>${rows}</tbody></table></div>`;
 }
 

@@ -86,7 +86,7 @@ export function createSessions({ state, credentials, clock }: SessionsOptions): 
         return undefined;
       }
       if (now - stored.usedAt >= SESSIONS.recordUsesAfter) await state.useSession(stored.hash, now);
-      return { ...stored, expiresAt: Math.min(stored.expiresAt, now + SESSIONS.idle) };
+      return stored;
     },
     end: (session) => state.removeSession(hashOfSession(session)),
   };
