@@ -6,7 +6,9 @@ import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { appendFile, mkdir, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import path from 'node:path';
+import { PassThrough } from 'node:stream';
 import { after, afterEach, before, beforeEach, suite, test } from 'node:test';
+import { clusterTransfer } from '../../src/commands/cluster/manage.ts';
 import { SqliteHostedDatabase } from '../../src/core/hosted/sqlite-hosted-database.ts';
 import { freePort } from '../support/free-port.ts';
 import { digestOf, HostedCore, imageOf, OCI_MANIFEST } from '../support/hosted-core.ts';
@@ -166,6 +168,23 @@ suite('hosted repositories move into a cluster and back', { skip: await whyNoSer
     assert.equal((await objects()).length, 4);
   });
 
+  test('an import shows on a terminal how far it is', async () => {
+    // It takes longer than the time between two drawings.
+    await push('latest', randomBytes(20 * 2 ** 20).toString('hex'));
+    await configure();
+    const [stdin, stdout, stderr] = [new PassThrough(), new PassThrough(), new PassThrough()];
+    Object.assign(stderr, { isTTY: true });
+    const code = await clusterTransfer('import', { home: alone.home }, {}, { stdin, stdout, stderr });
+    assert.equal(code, 0);
+    const textOf = (output: PassThrough) =>
+      output
+        .end()
+        .toArray()
+        .then((pieces) => pieces.join(''));
+    assert.match(await textOf(stdout), /hosted: 1 manifests, 2 blobs and 1 tags are new/);
+    assert.match(await textOf(stderr), /hosted: \d blobs of .+ are done, [12] blobs of .+ are under way/);
+  });
+
   test('what is pushed while an import runs is there after the next one', async () => {
     await push('latest', 'before');
     await configure();
@@ -295,11 +314,25 @@ suite('hosted repositories move into a cluster and back', { skip: await whyNoSer
     assert.equal(await alone.stop(), 0);
     await configure();
     await run(0, 'cluster', 'export');
-    await rm(path.join(alone.home, 'hosted/hosted.db'));
-    await rm(path.join(alone.home, 'hosted/VERSION'));
-    await writeFile(fileOf(digestOf('a layer')), 'A layer');
+    await node.pushImage('2.0', 'another layer');
+    const file = fileOf(digestOf('another layer'));
+    await mkdir(path.dirname(file), { recursive: true });
+    await writeFile(file, 'Another layer');
+    assert.match(await run(0, 'cluster', 'export'), /hosted: 1 manifests, 1 blobs and 1 tags are new/);
+    assert.equal(await readFile(file, 'utf8'), 'another layer');
+  });
+
+  test('a directory whose database is gone gets no new one beside its blobs', async () => {
+    await node.pushImage('1.0', 'a layer');
+    assert.equal(await alone.stop(), 0);
+    await configure();
+    await run(0, 'cluster', 'export');
+    const directory = path.join(alone.home, 'hosted');
+    await rm(path.join(directory, 'hosted.db'));
+    assert.match(await run(1, 'cluster', 'export'), /hosted\.db is missing/);
+    // As docs/cluster.md says, all three are moved away together.
+    for (const name of ['VERSION', 'blobs']) await rm(path.join(directory, name), { recursive: true });
     assert.match(await run(0, 'cluster', 'export'), /hosted: 1 manifests, 2 blobs and 1 tags are new/);
-    assert.equal(await readFile(fileOf(digestOf('a layer')), 'utf8'), 'a layer');
   });
 
   test('an object that is not its blob is not exported', async () => {

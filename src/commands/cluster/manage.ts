@@ -72,7 +72,7 @@ export function clusterTransfer(
     const { importHosted, exportHosted } = await import('./transfer-hosted.ts');
     const transfer = direction === 'import' ? importHosted : exportHosted;
     const target = direction === 'import' ? 'the cluster' : (config.hosted?.directory ?? '');
-    return printHosted(await transfer({ config, paths, database }), target, terminal);
+    return printHosted(await transfer({ config, paths, database, terminal }), target, terminal);
   });
 }
 

@@ -18,7 +18,13 @@ import { HostedFiles } from '../../core/hosted/hosted-files.ts';
 import { HOSTED_DATABASE_FILE, IMPORT_DIRECTORY } from '../../core/hosted/layout.ts';
 import { PostgresHostedDatabase } from '../../core/hosted/postgres-hosted-database.ts';
 import { SqliteHostedDatabase } from '../../core/hosted/sqlite-hosted-database.ts';
-import { type TransferredHosted, TransferStopped, transferHosted } from '../../core/hosted/transfer.ts';
+import {
+  type TransferOptions,
+  type TransferredHosted,
+  TransferStopped,
+  transferHosted,
+} from '../../core/hosted/transfer.ts';
+import type { Terminal } from '../../launch/terminal.ts';
 import { egressOptions } from '../../launch/upstream-options.ts';
 import { systemClock } from '../../platform/clock.ts';
 import { createLogger } from '../../platform/log.ts';
@@ -26,11 +32,15 @@ import { makeDirectory } from '../../platform/make-directory.ts';
 import type { Postgres } from '../../platform/postgres.ts';
 import { messageOf } from '../../platform/reason.ts';
 import { backUpByWhomeverHoldsIt } from '../hosted-backup.ts';
+import { TransferProgress } from '../progress.ts';
+import { CopyProgress } from './copy-progress.ts';
 
 export interface HostedTransferHome {
   readonly config: Config;
   readonly paths: HomePaths;
   readonly database: Postgres;
+  /** Where the progress is shown. */
+  readonly terminal: Terminal;
 }
 
 /** A store that is asked to take terabytes may let a probe wait. */
@@ -58,7 +68,7 @@ export async function importHosted(
       if (why !== undefined) return why;
       using from = await SqliteHostedDatabase.open(snapshot, createLogger('cluster', LOG));
       const copyBlob = copyToObjects({ ...objects, files: new HostedFiles(snapshot) });
-      return await transferHosted({ from, to: database, copyBlob, clock: systemClock });
+      return await transferShown({ from, to: database, copyBlob, clock: systemClock }, home.terminal);
     } finally {
       await rm(snapshot, { recursive: true, force: true });
     }
@@ -78,8 +88,14 @@ export async function exportHosted(
     const files = new HostedFiles(hosted.directory);
     await files.makeDirectories();
     const copyBlob = copyToFiles({ ...objects, files });
-    return await transferHosted({ from: database, to, copyBlob, clock: systemClock });
+    return await transferShown({ from: database, to, copyBlob, clock: systemClock }, home.terminal);
   });
+}
+
+async function transferShown(options: TransferOptions, terminal: Terminal): Promise<TransferredHosted> {
+  const copied = new CopyProgress();
+  using _shown = new TransferProgress(terminal, () => copied.lines());
+  return await transferHosted({ ...options, copyBlob: copied.follow(options.copyBlob) });
 }
 
 /** True if an import reads this snapshot. */
