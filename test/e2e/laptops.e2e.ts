@@ -24,7 +24,7 @@ import {
   runDocker,
   runPodman,
 } from './support/laptop.ts';
-import { BIND_DN, BIND_PASSWORD, PEOPLE, startSlapd } from './support/slapd.ts';
+import { BIND_DN, BIND_PASSWORD, PEOPLE, type Slapd, startSlapd } from './support/slapd.ts';
 
 const PASSWORD = 'p4ssword of a person';
 
@@ -34,16 +34,17 @@ let hubgate: TestHubgate;
 let host: string;
 let owner: Owner;
 let docker: string;
+let slapd: Slapd;
 
 before(async () => {
   await installClients();
   directory = await mkdtemp(path.join(tmpdir(), 'hubgate-laptops-'));
   stack.defer(() => rm(directory, { recursive: true, force: true }));
-  const slapd = stack.use(await startSlapd());
+  slapd = stack.use(await startSlapd());
   const bindPasswordFile = path.join(directory, 'bind-password');
   await writeFile(bindPasswordFile, `${BIND_PASSWORD}\n`, { mode: 0o600 });
-  await slapd.addPerson('zoe', PASSWORD);
-  await slapd.setMembers('payments', ['zoe']);
+  for (const name of ['zoe', 'yan']) await slapd.addPerson(name, PASSWORD);
+  await slapd.setMembers('payments', ['zoe', 'yan']);
   // docker and podman unpack an archive without files.
   const pay = imageOf({ layers: [Buffer.alloc(1024)], isRootfs: true });
   const mirror = await withMirror(
@@ -125,4 +126,25 @@ test('podman pulls by the helper, and its logout revokes the token', async () =>
   assert.equal(out.code, 0, out.output);
   await assertRevoked(machine, token, secret);
   assert.notEqual((await pull()).code, 0);
+});
+
+test('docker and podman say what to do when the directory confirms their user no longer', async () => {
+  const leaver = { ...owner, name: 'yan' };
+  const machine = await makeMachine(path.join(directory, 'of-leaver'), leaver, docker);
+  await logIn(machine, leaver, 'laptop of a leaver', '--keychain', 'none');
+  const pulls = [
+    () => runDocker(machine, 'pull', `${host}/acme/pay`),
+    () => pullByPodman(machine, `${host}/acme/pay`),
+  ];
+  for (const pull of pulls) assert.equal((await pull()).code, 0);
+  await slapd.removePerson('yan');
+  hubgate.ahead += 16 * 60_000;
+  await hubgate.reloadAuth();
+  const password = await secretIn(machine);
+  await waitFor(async () => (await hubgate.ask('/token', { user: 'yan', password })).status === 401);
+  for (const pull of pulls) {
+    const { code, output } = await pull();
+    assert.notEqual(code, 0);
+    assert.ok(output.includes(`your login at corp must be confirmed: open https://${host}/account/`), output);
+  }
 });
