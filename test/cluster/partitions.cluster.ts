@@ -196,3 +196,39 @@ suite('a node that is cut off', { skip: SKIP }, () => {
       await assertStored();
     });
 });
+
+suite('nodes that do not reach one another, without an object store', { skip: whyNoSegment() }, () => {
+  test('what one downloads the other refuses for a while, and then gets from the upstream', async () => {
+    await using segment = await Segment.make();
+    await using cluster = await TestNodes.start({}, POLICY, undefined, segment);
+    const { hub } = cluster;
+    hub.isLimited = false;
+    await cluster.add('zoe');
+    const token = await cluster.login(1, 'zoe');
+    const image = imageOf({ size: SIZE });
+    hub.push('acme/app', 'latest', image);
+    const digest = image.layers[0] ?? assert.fail();
+    const bytes = image.blobs.get(digest) ?? assert.fail();
+    const pull = (index: number, below = `blobs/${digest}`) =>
+      pullFrom(cluster.node(index), token, `acme/app/${below}`);
+    for (const index of cluster.nodes.keys())
+      await waitFor(async () => (await pull(index, `manifests/${image.digest}`)).status === 200);
+    const gate = Promise.withResolvers<void>();
+    hub.plant('cdn', /^GET/, { kind: 'pause', at: SIZE / 2, gate: gate.promise }, 1);
+    const own = pull(0);
+    await waitFor(() => hub.log.some(({ server, bytes: sent }) => server === 'cdn' && sent >= SIZE / 2));
+    const join = segment.cut(0, 'nodes');
+    try {
+      const refused = await pull(1);
+      assert.equal(refused.status, 503);
+      assert.ok(Number(refused.headers['retry-after']) > 0);
+      gate.resolve();
+      assertBytes((await own).body, bytes);
+      await waitFor(async () => (await pull(1)).status === 200);
+      assertBytes((await pull(1)).body, bytes);
+    } finally {
+      gate.resolve();
+      join();
+    }
+  });
+});
