@@ -13,6 +13,7 @@ import { refuseUnread, respond } from '../http/respond.ts';
 import { type WriteTarget, writtenResource, writtenTags } from './push-request.ts';
 import { recheckAccess } from './recheck-access.ts';
 import { accessRefusal } from './refuse-access.ts';
+import { refuseUnreadBody } from './refuse-unread-body.ts';
 import type { V2Dependencies, V2Step } from './v2-request.ts';
 
 /** Returns the steps of a request that writes to a hosted repository. Every other request passes them. */
@@ -36,15 +37,14 @@ function recordWrite({ audit }: V2Dependencies): V2Step {
 /** Decides a write before anything is looked up, and before anything of its body is read. */
 function authorizeWrite(dependencies: V2Dependencies): V2Step {
   return (context, next) => {
-    const { req, res, state } = context;
+    const { state } = context;
     const { target } = state;
     if (target.kind !== 'write') return next();
     const decision = decideWrite(state.write, dependencies);
     state.decision = decision;
     if (decision.kind === 'granted') return next();
-    context.respond = false;
     const message = REFUSED[target.write.action];
-    refuseUnread(req, res, { message, ...accessRefusal(state.authentication, decision, dependencies) });
+    refuseUnreadBody(context, { message, ...accessRefusal(state.authentication, decision, dependencies) });
     state.written = { status: ERRORS[decision.error].status };
     return;
   };
@@ -84,6 +84,8 @@ function forwardToCore(dependencies: V2Dependencies): V2Step {
     const { target, write, authentication } = state;
     const { sendWrite } = dependencies;
     if (target.kind !== 'write' || sendWrite === undefined) return next();
+    // The bytes bypass Koa: they come from the core, and a request that breaks off ends the connection. Koa
+    // would append an answer of its own.
     context.respond = false;
     using rights = recheckAccess(req, authentication, {
       credentials: dependencies.credentials,

@@ -12,9 +12,10 @@ import { certificateFaultText } from '../authentication/certificate-fault.ts';
 import type { IdentifyByCertificate } from '../authentication/client-certificate.ts';
 import type { AuthClient, ClientToken, RefusedLogin } from '../clients/auth-client.ts';
 import { type AddressOf, addressKey } from '../http/client-address.ts';
-import { refuse, refuseUnread } from '../http/respond.ts';
+import { refuse } from '../http/respond.ts';
 import { ClientGone } from '../http/response-body.ts';
 import { LOGIN_LENGTHS, TOKEN_REQUESTS } from '../limits.ts';
+import { refuseUnreadBody } from './refuse-unread-body.ts';
 
 export interface TokenEndpointDependencies {
   readonly auth: AuthClient;
@@ -32,9 +33,7 @@ export async function answerToken(context: Context, dependencies: TokenEndpointD
   const address = dependencies.addressOf(context.req);
   const parameters = await readParameters(context);
   if (parameters === undefined) {
-    // Koa must not answer too. The response ends only when the rest of the form has come, or is given up.
-    context.respond = false;
-    return refuseUnread(context.req, context.res, TOO_LONG);
+    return refuseUnreadBody(context, TOO_LONG);
   }
   const presented = parseCredentials(context.headers.authorization, parameters);
   if (presented === undefined) {

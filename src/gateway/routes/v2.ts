@@ -1,12 +1,13 @@
 import { isHosted } from '../../registry/repository.ts';
 import { parseTarget, type Route } from '../../registry/route.ts';
 import { shareOf } from '../authentication/request-keys.ts';
-import { refuse, refuseUnread, respond } from '../http/respond.ts';
+import { refuse, respond } from '../http/respond.ts';
 import { answerCatalog } from './catalog.ts';
 import { answerPing } from './ping.ts';
 import { authorizePull, deliverAnswer, fetchFromCore, recordPull } from './pull.ts';
 import { pushSteps } from './push.ts';
 import { methodsOf, writeTarget } from './push-request.ts';
+import { refuseUnreadBody } from './refuse-unread-body.ts';
 import type { ReadTarget, V2Dependencies, V2Step, V2Target } from './v2-request.ts';
 
 /** Returns the steps of every request of the distribution API, from its raw target to its audit line. */
@@ -95,11 +96,10 @@ function writesToMirrored(route: Route, method = ''): boolean {
  */
 function refuseMirroredWrite({ pushableNamespaces }: V2Dependencies): V2Step {
   return (context, next) => {
-    const { req, res, state } = context;
+    const { state } = context;
     if (state.target.kind !== 'mirrored-write') return next();
-    context.respond = false;
     const own = pushableNamespaces(state.authentication, state.address);
-    refuseUnread(req, res, {
+    refuseUnreadBody(context, {
       error: 'UNSUPPORTED',
       message: servesPullsOnly(own),
       headers: { allow: 'GET, HEAD' },
