@@ -24,13 +24,7 @@ export async function openStateAt({ authState, database: url }: StatePlace): Pro
   const { openClusterDatabase } = await import('../../cluster/database.ts');
   const { createPostgresState } = await import('./postgres-state.ts');
   const log = createLogger('command', { level: 'warn', format: 'auto' });
-  const cluster = await openClusterDatabase({ url, application: 'hubgate command', log });
-  const state = createPostgresState(cluster);
-  const dispose = state[Symbol.asyncDispose].bind(state);
-  return Object.assign(state, {
-    [Symbol.asyncDispose]: async () => {
-      await dispose();
-      await cluster[Symbol.asyncDispose]();
-    },
-  });
+  const connection = await openClusterDatabase({ url, application: 'hubgate command', log });
+  const { database, notifications } = connection;
+  return createPostgresState({ database, notifications, connection });
 }

@@ -31,6 +31,8 @@ type PostgresTokenRow = Omit<StoredToken, 'push'> & { readonly push: readonly st
 export interface PostgresStateOptions {
   readonly database: Postgres;
   readonly notifications: Notifications;
+  /** Ends with the state, which first writes what is left. Absent if it has another owner. */
+  readonly connection?: AsyncDisposable;
 }
 
 /**
@@ -48,13 +50,15 @@ interface PostgresUse {
 
 class PostgresState implements AuthState {
   readonly #database: Postgres;
+  readonly #connection: AsyncDisposable | undefined;
   readonly #changes = new MutableValue(0);
   /** The last use of each credential, until it is written. */
   readonly #uses = new Map<string, PostgresUse>();
   #writing: NodeJS.Timeout | undefined;
 
-  constructor({ database, notifications }: PostgresStateOptions) {
+  constructor({ database, notifications, connection }: PostgresStateOptions) {
     this.#database = database;
+    this.#connection = connection;
     notifications.on('auth', () => this.#changed());
   }
 
@@ -260,6 +264,7 @@ class PostgresState implements AuthState {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    await using _ = this.#connection;
     await this.#writeUses();
   }
 
