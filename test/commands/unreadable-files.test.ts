@@ -71,6 +71,21 @@ test('users that cannot be read are not made anew', async () => {
   await assert.rejects(access(at('config/not-there')), { code: 'ENOENT' });
 });
 
+test('a certificate that cannot be read is said by client-config, which does not wait for it', async () => {
+  assert.equal((await prepared()).code, 0);
+  await rm(at('certs/server.crt'));
+  execFileSync('mkfifo', [at('certs/server.crt')]);
+  const bin = path.join(import.meta.dirname, '../../src/bin/hubgate.ts');
+  const args = [bin, 'client-config', 'docker', '--for', 'node-7', '--home', home];
+  const { status, stderr } = spawnSync(process.execPath, args, {
+    cwd: home,
+    encoding: 'utf8',
+    timeout: 30_000,
+  });
+  assert.equal(status, 1);
+  assert.match(stderr, /certs\/server\.crt cannot be read: it is a FIFO, not a regular file/);
+});
+
 test('a policy that a shell pipes into a verb is read, as in `access test <(git show …)`', async () => {
   assert.equal((await prepared()).code, 0);
   const script = '"$0" "$1" access test <(cat "$2/config/access.yaml") --home "$2"';

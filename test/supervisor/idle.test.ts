@@ -3,8 +3,8 @@ import { test } from 'node:test';
 import { setTimeout as delay } from 'node:timers/promises';
 import { RunningMirror, sleepsOf } from '../support/running-mirror.ts';
 
-/** Twice what was measured; a timer of 20 ms in one process is 50 more. */
-const WAKEUPS_A_SECOND = 30;
+/** A timer of 20 ms in one process is 50 more. */
+const WAKEUPS_A_SECOND = 20;
 const SECONDS = 4;
 
 test('an idle mirror is hardly ever woken', {

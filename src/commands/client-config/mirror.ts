@@ -1,25 +1,22 @@
 import { X509Certificate } from 'node:crypto';
-import { readFile } from 'node:fs/promises';
 import type { Config } from '../../config/config.ts';
 import type { HomePaths } from '../../config/home.ts';
 import { localCaOf } from '../../pki/local-ca.ts';
 import { readAuthorities } from '../../platform/authority-file.ts';
 import { isLoopback } from '../../platform/network.ts';
+import { reasonOf } from '../../platform/reason.ts';
+import { readIfPresent } from '../../platform/regular-file.ts';
 import type { KitMirror, KitRefusal } from './kit.ts';
 
 /** Returns the mirror as clients see it: by the configured address and the certificate that exists. */
 export async function mirrorOf(config: Config, { ca }: HomePaths): Promise<KitMirror | KitRefusal> {
   const { url } = config.server;
-  const isThere = await readFile(config.tls.certificate).then(
-    () => true,
-    (error: NodeJS.ErrnoException) => {
-      if (error.code !== 'ENOENT') throw error;
-      return false;
-    },
-  );
-  if (!isThere)
+  const { certificate } = config.tls;
+  const found = await readIfPresent(certificate).catch((error: Error) => error);
+  if (found instanceof Error) return { refusal: `${certificate} cannot be read: ${reasonOf(found)}` };
+  if (found === undefined)
     return {
-      refusal: `${config.tls.certificate} is not there yet, so it cannot be said whom clients have to trust; the first hubgate start makes it`,
+      refusal: `${certificate} is not there yet, so it cannot be said whom clients have to trust; the first hubgate start makes it`,
     };
   const authority = await localCaOf({ ca, server: config.tls });
   return {
@@ -34,7 +31,7 @@ export async function mirrorOf(config: Config, { ca }: HomePaths): Promise<KitMi
 export async function uncounted({ tls }: Config, { ca }: HomePaths): Promise<KitRefusal | undefined> {
   if (tls.clientCa === undefined) return undefined;
   const authorities = await readAuthorities(tls.clientCa);
-  const text = await readFile(ca.certificate, 'utf8').catch(() => undefined);
+  const text = await readIfPresent(ca.certificate).catch(() => undefined);
   const own = text === undefined ? undefined : new X509Certificate(text).fingerprint256;
   if ('value' in authorities && authorities.value.some(({ fingerprint256 }) => fingerprint256 === own))
     return undefined;
