@@ -75,8 +75,8 @@ function directoryGroupOf(text: string): string | undefined {
 }
 
 /**
- * A pattern represents the subjects that it means: it matches itself, and wider patterns match it. Nobody is
- * called `authenticated`.
+ * A pattern stands for the subjects that it means, because it matches itself, and wider patterns match it.
+ * `authenticated` becomes a subject that does not exist, and `means` leaves its name out of account.
  */
 function subjectOf(who: string): Subject {
   return parseWrittenSubject(who) ?? parseSubject(who) ?? { kind: 'oidc', name: who };

@@ -8,7 +8,7 @@ export interface ActivityRequest {
   readonly file: string;
   /** The subject whose lines are wanted. */
   readonly subject: string;
-  /** Only the requests that were refused. */
+  /** True to read only the requests that were refused. */
   readonly isRefusedOnly: boolean;
   /** The time since which the lines are wanted, in milliseconds; null: since ever. */
   readonly since: number | null;

@@ -58,7 +58,7 @@ export function verb<const Names extends readonly OptionName[]>(definition: Verb
 export interface CommandLine extends CommandContext {
   /** Called with the home before a verb runs. */
   readonly inHome: (home: string) => void;
-  /** Called with the exit code of the verb. */
+  /** It is called with the exit code of the verb. */
   readonly end: (code: ExitCode) => void;
 }
 

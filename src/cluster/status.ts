@@ -11,7 +11,7 @@ export interface NodeStatus {
   readonly version: string;
   readonly address: string;
   /**
-   * Both in milliseconds since the epoch, by the clock of the database. `beatAt` is the last sign of life.
+   * Both are milliseconds since the epoch by the clock of the database. `beatAt` is the last sign of life.
    */
   readonly beganAt: number;
   readonly beatAt: number | null;

@@ -27,7 +27,7 @@ export interface ShowAuditOptions {
   readonly until?: string;
   readonly subject?: string;
   readonly repository?: string;
-  /** Only lines with this action. */
+  /** The action that the lines must have. */
   readonly action?: string;
   readonly denied: boolean;
   /** True to print a line for each request instead of one for each pull. */

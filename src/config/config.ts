@@ -97,7 +97,7 @@ export interface Upstream {
   readonly tokenServices?: readonly string[];
   /** Absent if there is none, or if there are `accounts`. */
   readonly credential?: UpstreamCredentialConfig;
-  /** Several accounts, in place of one credential. Never empty. */
+  /** Several accounts, in place of one credential. It is never empty. */
   readonly accounts?: readonly UpstreamAccountConfig[];
   /** The pulls of each account, for an upstream that does not report them. */
   readonly quota?: PullQuota;

@@ -47,7 +47,7 @@ export interface CoreOptions {
   readonly directory: string;
   readonly upstreams: readonly UpstreamOptions[];
   readonly egress?: EgressOptions;
-  /** Both in milliseconds. */
+  /** Both are in milliseconds. */
   readonly tagFreshness: number;
   readonly staleIfError: number;
   readonly maxSize: MaxSize;

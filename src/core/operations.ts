@@ -38,7 +38,7 @@ export interface OperationsOptions {
   readonly limits: CoreLimits;
   /** The time in milliseconds. */
   readonly staleIfError: number;
-  /** Called for each stale answer, with its age in seconds. */
+  /** It is called for each stale answer, with its age in seconds. */
   readonly onStale: (age: number) => void;
 }
 

@@ -63,7 +63,7 @@ interface BackedUpContent {
 
 interface BackupSource {
   readonly database: HostedDatabase;
-  /** Undefined in a cluster. */
+  /** It is undefined in a cluster. */
   readonly files: HostedFiles | undefined;
   readonly collection: Collection;
 }

@@ -76,7 +76,7 @@ export class BlobDownloads implements AsyncDisposable {
   readonly #downloads = new Map<Digest, Download>();
   /** The upstreams of the running downloads. */
   readonly #upstreams = new Map<Digest, UpstreamHost>();
-  /** The part of the other nodes of the cluster in each running download. Empty without a cluster. */
+  /** The part of the other nodes of the cluster in each running download. It is empty without a cluster. */
   readonly #shared = new Map<Digest, SharedDownload>();
   readonly #places = new Map<UpstreamHost, FillPlaces>();
   readonly #ending = new AbortController();

@@ -99,7 +99,7 @@ export interface DocumentEntry {
 
 export interface ContentEntry {
   readonly size: number;
-  /** Both in milliseconds since the epoch. */
+  /** Both are in milliseconds since the epoch. */
   readonly usedAt: number;
   /** The time when its bytes were last compared with the digest. */
   readonly checkedAt: number;

@@ -52,7 +52,7 @@ const NOTHING: AuthorizationHeader = { value: undefined, fresh: false };
 export interface AuthorizationQuestion {
   readonly scope: string;
   readonly as: UpstreamIdentity;
-  /** Called before each request to a token service. */
+  /** It is called before each request to a token service. */
   readonly onSend?: OnSend | undefined;
 }
 

@@ -61,7 +61,7 @@ export class HelperCredential implements LiveCredential {
     return isUsable ? this.#ask().catch(() => known.login) : this.#ask();
   }
 
-  /** Called after a refusal. It asks the program, unless that was done a moment ago. */
+  /** It is called after a refusal. It asks the program, unless that was done a moment ago. */
   async look(): Promise<void> {
     if (this.#running.isRunning('login') || !this.#isRecent(this.#options.clock()))
       await this.#ask().catch(() => {});

@@ -4,7 +4,7 @@ import { ChangingSet } from '../../platform/changing-set.ts';
 
 interface WatchedSocket {
   readonly socket: Socket;
-  /** The bytes that had been received and sent at the last change. Undefined until the first check. */
+  /** The bytes that had been received and sent at the last change. It is undefined until the first check. */
   progress: number | undefined;
   /** The time of that change, by the monotonic clock. */
   since: number;

@@ -73,27 +73,27 @@ export type V2Target =
  * added.
  */
 export interface V2State {
-  /** Added by `parseRoute`. */
+  /** `parseRoute` sets these three. */
   started: number;
   address: ClientAddress;
   target: V2Target;
-  /** Added by `authenticate`. */
+  /** `authenticate` sets it. */
   authentication: Authentication;
-  /** Added by `recordWrite`, and below it by the step that answers the write. */
+  /** `recordWrite` sets `write`, and the step that answers the write sets `written`. */
   write: ReceivedWrite;
   written: WriteResult;
-  /** Added by `answerPingOrCatalog`. */
+  /** `answerPingOrCatalog` sets it. */
   pull: Pull;
   /**
-   * Added by `authorizePull`, and by `authorizeWrite`. `reachesPrivate` is true if the read access includes
-   * private content.
+   * `authorizePull` sets these three, and `authorizeWrite` sets `decision`. `reachesPrivate` is true if the
+   * read access includes private content.
    */
   authorize: Authorize;
   decision: AccessDecision;
   reachesPrivate: boolean;
-  /** Added by `fetchFromCore`. */
+  /** `fetchFromCore` sets it. */
   answer: CoreAnswer;
-  /** Added by the step that answers the pull: `authorizePull` if it refuses, otherwise `deliverAnswer`. */
+  /** The step that answers the pull sets it: `authorizePull` if it refuses, otherwise `deliverAnswer`. */
   result: DeliveryResult;
 }
 

@@ -8,9 +8,7 @@ import { reasonOf } from '../../../platform/reason.ts';
 import { type Check, type Finding, unknown, wrong } from '../checks.ts';
 import type { ExaminedServer } from './server.ts';
 
-/**
- * Asks each directory as auth does: whether it answers with a trusted certificate, and says what is needed.
- */
+/** Asks each directory as auth does. It must have a trusted certificate, and say all that a login needs. */
 export function loginChecks(server: ExaminedServer): readonly Check[] {
   return server.config.logins.map((login) => ({
     name: `login ${login.name}`,

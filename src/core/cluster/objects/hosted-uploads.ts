@@ -31,7 +31,7 @@ export interface VerifiedBlob {
   readonly open: ObjectUpload['open'];
 }
 
-/** What the database and the store know of a blob. */
+/** The knowledge of the database and of the store about a blob. */
 type KnownObject =
   | { readonly kind: 'ok'; readonly value: StoredUpload }
   /** `lost` is the key that the database names although the store has nothing there. */
