@@ -52,6 +52,11 @@ export class Leases {
     options.nodes.onBeat(() => this.#renew());
   }
 
+  /** The number of leases that this node has. */
+  get held(): number {
+    return this.#held.size;
+  }
+
   /**
    * Takes the lease of `key`, or says who has it. `gone` is a holder that has ended for certain, so that its
    * lease need not run out.

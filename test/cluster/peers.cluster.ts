@@ -65,6 +65,7 @@ test('a download that is over keeps no lease, even if somebody still asks for it
   const { upstream } = silentUpstream();
   assert.equal((await download.open(0, undefined, { upstream, confirm })).kind, 'ok');
   assert.deepEqual(await database.rows('SELECT digest FROM hubgate.download'), []);
+  assert.equal(node.leases.held, 0);
 });
 
 test('a body that nobody reads yet is closed when the lease is lost, and nothing else breaks', async () => {
@@ -72,6 +73,7 @@ test('a body that nobody reads yet is closed when the lease is lost, and nothing
   await using download = node.sources.begin(DIGEST);
   const { body, upstream } = silentUpstream();
   assert.equal((await download.open(0, undefined, { upstream, confirm })).kind, 'ok');
+  assert.equal(node.leases.held, 1);
   const { promise: closed, resolve } = Promise.withResolvers<void>();
   body.on('close', resolve);
   await database.change("UPDATE hubgate.download SET node = 'n2', fence = nextval('hubgate.fence')");

@@ -89,6 +89,13 @@ export const clusterMutants: readonly Mutant[] = [
     tests: PEERS,
   },
   {
+    defence: 'a frozen node is waited for until its lease runs out, and no longer',
+    file: SOURCES,
+    find: 'Math.max(holder.endsIn, ASK_AGAIN_AFTER)',
+    replace: 'Number.POSITIVE_INFINITY',
+    tests: PEERS,
+  },
+  {
     defence: 'a node that has sent wrong bytes is not asked again',
     file: 'src/core/pull/blob-downloads.ts',
     find: 'if (fill?.isWrong === true) await shared.reject();',

@@ -20,6 +20,11 @@ export function measureCluster(meters: Meters, cluster: ClusterCore): void {
   meters.readGauge('hubgate_cluster_nodes', 'The nodes of the cluster, as this one sees them', states, {
     labels: ['state'],
   });
+  meters.readGauge(
+    'hubgate_cluster_leases',
+    'The leases of this node: its downloads, its uploads to the object store, and its duties',
+    () => [{ value: cluster.leases.held }],
+  );
   if (cluster.objects !== undefined) measureObjects(meters, cluster.objects);
 }
 

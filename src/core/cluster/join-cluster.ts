@@ -58,6 +58,7 @@ export interface JoiningCore {
 
 export interface ClusterCore extends AsyncDisposable {
   readonly nodes: Nodes;
+  readonly leases: Leases;
   readonly sources: Sources;
   readonly manifests: SharedManifests;
   readonly counts: SharedCounts;
@@ -124,6 +125,7 @@ export async function joinCluster(
     counts,
     objects,
     openUploads: objects?.openUploads,
+    leases,
     sources: new Sources({ nodes, leases, copies, peers, objects: objects?.source, limits }),
     isConnected: () => notifications.isListening.current,
     share: (local) =>
