@@ -1,9 +1,11 @@
 /** The nodes of the cluster, each of which says every second that it is alive. */
 import { randomUUID } from 'node:crypto';
+import { type Clock, systemClock } from '../platform/clock.ts';
 import type { Logger } from '../platform/log.ts';
 import type { Postgres } from '../platform/postgres.ts';
 import { reasonOf } from '../platform/reason.ts';
 import { runPeriodically } from '../platform/scheduling/periodic-task.ts';
+import { clockAhead } from './clock-ahead.ts';
 import type { ClusterLimits } from './limits.ts';
 
 export interface OwnNode {
@@ -26,6 +28,7 @@ export interface NodesOptions {
   /** A pool of its own, so that a sign of life never waits for other queries. */
   readonly database: Postgres;
   readonly limits: ClusterLimits;
+  readonly clock?: Clock | undefined;
   readonly log: Logger;
 }
 
@@ -42,6 +45,7 @@ export class Nodes implements AsyncDisposable {
   readonly #onBeat: OnBeat[] = [];
   readonly #beating: AsyncDisposable;
   #known: readonly ClusterNode[] = [];
+  #clockAhead: number | undefined;
   #refreshing: Promise<void> | undefined;
 
   private constructor(options: NodesOptions) {
@@ -73,6 +77,14 @@ export class Nodes implements AsyncDisposable {
   /** All nodes as of the last sign of life, this one too. */
   get all(): readonly ClusterNode[] {
     return this.#known;
+  }
+
+  /**
+   * By how many milliseconds the clock of this node was ahead of that of the database at its last sign of
+   * life; undefined before the first one.
+   */
+  get clockAhead(): number | undefined {
+    return this.#clockAhead;
   }
 
   /** Returns another node by its name. */
@@ -147,18 +159,28 @@ export class Nodes implements AsyncDisposable {
   }
 
   async #beat(): Promise<undefined> {
-    const { database, own, log } = this.#options;
+    const { log } = this.#options;
     try {
-      const alive = await database.change(
-        'UPDATE hubgate.node SET beat_at = now() WHERE id = $1 AND run = $2',
-        [own.id, this.#run],
-      );
-      if (alive === 0) await this.#join();
+      if (!(await this.#sayAlive())) await this.#join();
       await this.refresh();
     } catch (error) {
       // The connection that listens reports that the database is away.
       log.debug({ reason: reasonOf(error) }, 'the node could not say that it is alive');
     }
     for (const task of this.#onBeat) await task();
+  }
+
+  /** Resolves to false if the database does not know this start of the node. */
+  async #sayAlive(): Promise<boolean> {
+    const { database, own, clock = systemClock } = this.#options;
+    const before = clock();
+    const [row] = await database.rows<{ now: number }>(
+      `UPDATE hubgate.node SET beat_at = now() WHERE id = $1 AND run = $2
+        RETURNING (extract(epoch FROM clock_timestamp()) * 1000)::bigint AS now`,
+      [own.id, this.#run],
+    );
+    if (row === undefined) return false;
+    this.#clockAhead = clockAhead(before, row.now, clock());
+    return true;
   }
 }

@@ -52,6 +52,22 @@ async function join(
   return { node: stack.use(await joinCluster(options, { unusedFor: 0, log: QUIET })), options };
 }
 
+test('a node knows how far its clock is ahead of that of the database, or behind it', async () => {
+  for (const [id, ahead] of [
+    ['n1', 10_000],
+    ['n2', -10_000],
+    ['n3', 0],
+  ] as const) {
+    const clock = () => Date.now() + ahead;
+    const facts = { unusedFor: 0, clock, log: QUIET };
+    const { nodes } = stack.use(await joinCluster(await nodeOptions(url, id), facts));
+    await waitFor(() => nodes.clockAhead !== undefined);
+    const known = nodes.clockAhead ?? Number.NaN;
+    // A busy machine takes a while between the two times at which the clock is read.
+    assert.ok(Math.abs(known - ahead) < 5_000, `${id}: ${known}`);
+  }
+});
+
 /** The body of an upstream that sends nothing more. */
 function silentUpstream(): { readonly body: Readable; readonly upstream: OpenBlob } {
   const body = new Readable({ read() {} });

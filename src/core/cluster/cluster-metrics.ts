@@ -21,6 +21,14 @@ export function measureCluster(meters: Meters, cluster: ClusterCore): void {
     labels: ['state'],
   });
   meters.readGauge(
+    'hubgate_cluster_clock_ahead_seconds',
+    'How far the clock of this node is ahead of that of the database; negative if it is behind',
+    () => {
+      const ahead = cluster.nodes.clockAhead;
+      return ahead === undefined ? [] : [{ value: ahead / 1000 }];
+    },
+  );
+  meters.readGauge(
     'hubgate_cluster_leases',
     'The leases of this node: its downloads, its uploads to the object store, and its duties',
     () => [{ value: cluster.leases.held }],

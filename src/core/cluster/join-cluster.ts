@@ -6,6 +6,7 @@ import { CLUSTER_LIMITS, type ClusterLimits } from '../../cluster/limits.ts';
 import { localAddress } from '../../cluster/local-address.ts';
 import { Nodes } from '../../cluster/nodes.ts';
 import { Purges } from '../../cluster/purges.ts';
+import type { Clock } from '../../platform/clock.ts';
 import type { EgressOptions } from '../../platform/egress/proxy-rules.ts';
 import type { Logger } from '../../platform/log.ts';
 import { Postgres } from '../../platform/postgres.ts';
@@ -53,6 +54,7 @@ export interface JoiningCore {
   readonly egress?: EgressOptions | undefined;
   /** The milliseconds after which unused content is removed; 0 means never. */
   readonly unusedFor: number;
+  readonly clock?: Clock | undefined;
   readonly log: Logger;
 }
 
@@ -92,7 +94,7 @@ export interface ClusterCore extends AsyncDisposable {
  */
 export async function joinCluster(
   options: ClusterCoreOptions,
-  { egress, unusedFor, log }: JoiningCore,
+  { egress, unusedFor, clock, log }: JoiningCore,
 ): Promise<ClusterCore> {
   const { database: url, node, version, certificate, key, listen, onDatabaseLoss } = options;
   const { limits = CLUSTER_LIMITS } = options;
@@ -103,7 +105,7 @@ export async function joinCluster(
   const application = `hubgate core ${node}`;
   const { database, notifications } = stack.use(await openClusterDatabase({ url, application, log, limits }));
   const beats = stack.use(new Postgres({ url, application, connections: 1, deadline: limits.query }));
-  const nodes = stack.use(await Nodes.join({ own, database: beats, limits, log }));
+  const nodes = stack.use(await Nodes.join({ own, database: beats, limits, clock, log }));
   const leases = new Leases({ database: beats, nodes, limits, log });
   const copies = new Copies({ database, node, log });
   const peers = stack.use(new PeerClient({ nodes, key, limits }));

@@ -2,6 +2,7 @@
 import { X509Certificate } from 'node:crypto';
 import { readdir } from 'node:fs/promises';
 import path from 'node:path';
+import { clockAhead } from '../../../cluster/clock-ahead.ts';
 import {
   hearsNotifications,
   readDatabaseTime,
@@ -83,17 +84,14 @@ async function lookAtDatabase({ cluster, clock }: ExaminedNode): Promise<Looked>
     const now = await readDatabaseTime(database);
     const after = clock();
     const version = await readSchemaVersion(database);
-    return findings([...judgeClock(before - now, after - now), ...judgeSchema(version)]);
+    return findings([...judgeClock(clockAhead(before, now, after)), ...judgeSchema(version)]);
   } catch (error) {
     return findings([wrong(DATABASE, `cannot be used: ${reasonOf(causeOf(error))}`, adviceFor(error))]);
   }
 }
 
-/**
- * Judges how far this machine is ahead of the database. Its clock was read before and after the database's.
- */
-function judgeClock(before: number, after: number): Finding[] {
-  const ahead = before > 0 ? before : Math.min(after, 0);
+/** Judges by how many milliseconds this machine is ahead of the database. */
+function judgeClock(ahead: number): Finding[] {
   if (Math.abs(ahead) <= CLOCKS) return [];
   const seconds = Math.round(Math.abs(ahead) / 1000);
   const what = `is ${seconds} s ${ahead > 0 ? 'ahead of' : 'behind'} that of the database`;
