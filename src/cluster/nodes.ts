@@ -105,6 +105,17 @@ export class Nodes implements AsyncDisposable {
     return find();
   }
 
+  /**
+   * Reads the nodes again. Returns the node as it is now if it is alive and has started again since it was
+   * `known`: its certificate is another one then, so the known one does not reach it.
+   * @throws DatabaseUnavailable
+   */
+  async findRestarted(known: ClusterNode): Promise<ClusterNode | undefined> {
+    await this.refresh();
+    const now = this.find(known.id);
+    return now?.isAlive === true && now.certificate !== known.certificate ? now : undefined;
+  }
+
   /** Calls `task` after each sign of life. */
   onBeat(task: OnBeat): void {
     this.#onBeat.push(task);

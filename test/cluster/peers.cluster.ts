@@ -18,6 +18,7 @@ import { makeNodeCertificate, type NodeCertificate } from '../../src/pki/node-ce
 import { DatabaseUnavailable } from '../../src/platform/database-unavailable.ts';
 import { Postgres } from '../../src/platform/postgres.ts';
 import type { Digest } from '../../src/registry/digest.ts';
+import { newUploadId } from '../../src/registry/upload-id.ts';
 import { assertBytes } from '../support/assert-bytes.ts';
 import { FakeHub } from '../support/fake-hub.ts';
 import { ask } from '../support/http.ts';
@@ -47,8 +48,9 @@ afterEach(() => stack.disposeAsync());
 
 async function join(
   id: string,
+  limits = PATIENT_CLUSTER,
 ): Promise<{ readonly node: ClusterCore; readonly options: ClusterCoreOptions }> {
-  const options = await nodeOptions(url, id);
+  const options = await nodeOptions(url, id, limits);
   return { node: stack.use(await joinCluster(options, { unusedFor: 0, log: QUIET })), options };
 }
 
@@ -119,6 +121,44 @@ test('a node that is too busy is still known to have the content; one that has l
   status = 404;
   await pull();
   assert.deepEqual(await copies(), []);
+});
+
+test('a node that has started again since the last look at the nodes is asked, and not the upstream', async () => {
+  // The first node looks only when it has a reason.
+  const { node } = await join('n1', { ...PATIENT_CLUSTER, renewEvery: 60_000 });
+  const { options } = await join('n2');
+  await node.nodes.refresh();
+  const { key, certificate } = makeNodeCertificate('n2', Date.now());
+  const asked: (string | undefined)[] = [];
+  const restarted = createServer({ key, cert: certificate }, ({ method, url: target }, response) => {
+    asked.push(`${method} ${target}`);
+    response.end();
+  });
+  restarted.listen(options.listen);
+  await once(restarted, 'listening');
+  stack.defer(() => void restarted.close());
+  await database.change("UPDATE hubgate.node SET certificate = $1 WHERE id = 'n2'", [certificate]);
+  await database.change("INSERT INTO hubgate.copy (digest, node) VALUES ($1, 'n2')", [DIGEST]);
+  await using download = node.sources.begin(DIGEST);
+  const upstream = () => assert.fail('the upstream was asked');
+  assert.equal((await download.open(0, undefined, { upstream, confirm })).kind, 'ok');
+  assert.deepEqual(asked, [`GET /content/${DIGEST}?from=0`]);
+});
+
+test('a request for an upload reaches a node that has started again since the last look', async () => {
+  const { node } = await join('n1', { ...PATIENT_CLUSTER, renewEvery: 60_000 });
+  const { node: other, options } = await join('n2');
+  await node.nodes.refresh();
+  const { key, certificate } = makeNodeCertificate('n2', Date.now());
+  const restarted = createServer({ key, cert: certificate }, (_, response) => response.writeHead(202).end());
+  restarted.listen(options.listen);
+  await once(restarted, 'listening');
+  stack.defer(() => void restarted.close());
+  await database.change("UPDATE hubgate.node SET certificate = $1 WHERE id = 'n2'", [certificate]);
+  const request = { method: 'PATCH', path: '/', headers: {}, signal: new AbortController().signal };
+  const answer = await node.uploadOwners.send(newUploadId(other.uploadOwners.own), request);
+  assert.equal(answer?.statusCode, 202);
+  answer?.resume();
 });
 
 test('a node that is frozen is waited for until its lease runs out, and no longer', async () => {

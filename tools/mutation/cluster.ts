@@ -96,6 +96,13 @@ export const clusterMutants: readonly Mutant[] = [
     tests: PEERS,
   },
   {
+    defence: 'a node that has started again is looked up before the upstream is asked',
+    file: 'src/cluster/nodes.ts',
+    find: 'now.certificate !== known.certificate ? now : undefined',
+    replace: 'now.certificate !== known.certificate ? undefined : undefined',
+    tests: PEERS,
+  },
+  {
     defence: 'a node that has sent wrong bytes is not asked again',
     file: 'src/core/pull/blob-downloads.ts',
     find: 'if (fill?.isWrong === true) await shared.reject();',

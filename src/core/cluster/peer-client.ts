@@ -31,13 +31,24 @@ export class PeerClient implements AsyncDisposable {
     this.#options = options;
   }
 
-  /** Opens content from the offset `from` on. The answer must begin within so many milliseconds. */
+  /**
+   * Opens content from the offset `from` on. The answer must begin within so many milliseconds. A node that
+   * has started again is asked once more.
+   * @throws DatabaseUnavailable
+   */
   async open(
     node: ClusterNode,
     digest: Digest,
     from: number,
     within = Number.POSITIVE_INFINITY,
   ): Promise<PeerAnswer> {
+    const answer = await this.#open(node, digest, from, within);
+    const restarted =
+      answer.kind === 'unanswered' ? await this.#options.nodes.findRestarted(node) : undefined;
+    return restarted === undefined ? answer : this.#open(restarted, digest, from, within);
+  }
+
+  async #open(node: ClusterNode, digest: Digest, from: number, within: number): Promise<PeerAnswer> {
     try {
       const answer = await this.#request(node, `${CONTENT_PATH}${digest}?from=${from}`, within);
       // It may break off before anybody reads it. Whoever reads it later gets the error too.

@@ -49,18 +49,27 @@ export class UploadOwners {
 
   /**
    * Gives up when the node has ended, because the end of an upload may take minutes on a node that is alive.
+   * The upload may have begun after a new start of the node, so a node that has started again is looked up.
    */
   async #send(node: ClusterNode, request: StreamedRequest): Promise<IncomingMessage> {
     const { nodes, limits } = this.#options;
+    let owner = node;
+    const connectToOwner = () =>
+      this.#connect(owner).catch(async (error: Error) => {
+        const restarted = await nodes.findRestarted(owner);
+        if (restarted === undefined) throw error;
+        owner = restarted;
+        return this.#connect(owner);
+      });
     const gone = new AbortController();
     const watching = setInterval(() => {
       const { isAlive, certificate } = nodes.find(node.id) ?? { isAlive: false };
-      if (!isAlive || certificate !== node.certificate)
+      if (!isAlive || certificate !== owner.certificate)
         gone.abort(new PeerUnreachable(`${node.id} has ended`));
     }, limits.renewEvery);
     try {
       const signal = AbortSignal.any([request.signal, gone.signal]);
-      return await sendStreamedOver(() => this.#connect(node), { ...request, signal });
+      return await sendStreamedOver(connectToOwner, { ...request, signal });
     } finally {
       clearInterval(watching);
     }
