@@ -330,7 +330,7 @@ suite('hosted repositories move into a cluster and back', { skip: await whyNoSer
     const directory = path.join(alone.home, 'hosted');
     await rm(path.join(directory, 'hosted.db'));
     assert.match(await run(1, 'cluster', 'export'), /hosted\.db is missing/);
-    // As docs/cluster.md says, all three are moved away together.
+    // All three are moved away together, as docs/cluster.md says.
     for (const name of ['VERSION', 'blobs']) await rm(path.join(directory, name), { recursive: true });
     assert.match(await run(0, 'cluster', 'export'), /hosted: 1 manifests, 2 blobs and 1 tags are new/);
   });

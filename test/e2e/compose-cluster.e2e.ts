@@ -18,8 +18,8 @@ import { buildImage, type Image } from './support/image.ts';
 import { mustRun, startProcess } from './support/process.ts';
 
 /**
- * What deploy/compose/cluster.yaml says, done by hand: its setup, and two of its nodes on a real PostgreSQL
- * and a real object store.
+ * This test does by hand what deploy/compose/cluster.yaml says: its setup, and two of its nodes on a real
+ * PostgreSQL and a real object store.
  */
 const COMPOSE = path.join(import.meta.dirname, '../../deploy/compose');
 const PASSWORD = 's3cret-of-ana';
@@ -85,7 +85,7 @@ async function makePlaces(directory: string): Promise<Places> {
   }
   await copyFile(path.join(COMPOSE, 'cluster/hubgate.yaml'), at('hubgate.yaml'));
   const secrets = { 's3-access-key': s3.accessKeyFile, 's3-secret-key': s3.secretKeyFile };
-  // As docs/containers.md has it: the group of the nodes may read them.
+  // The group of the nodes may read them, as docs/containers.md says.
   await chmod(path.dirname(s3.secretKeyFile), 0o755);
   for (const file of Object.values(secrets)) {
     await chown(file, 0, NODE_USER);

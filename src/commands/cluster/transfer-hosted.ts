@@ -39,7 +39,7 @@ export interface HostedTransferHome {
   readonly config: Config;
   readonly paths: HomePaths;
   readonly database: Postgres;
-  /** Where the progress is shown. */
+  /** The progress is shown here. */
   readonly terminal: Terminal;
 }
 

@@ -1,6 +1,5 @@
 import { isObject, propertyOf } from '../../platform/object-properties.ts';
 import { type Digest, parseDigest } from '../../registry/digest.ts';
-
 import {
   isDistributable,
   type ManifestMediaType,
@@ -8,7 +7,6 @@ import {
 } from '../../registry/media-type.ts';
 import { parseManifest } from '../pull/validate-document.ts';
 import { MAX_REFERRERS_PAGE, REFERRER_SIZE } from './limits.ts';
-
 import { type HostedRefusal, refuseWrite } from './refusal.ts';
 
 /** The facts about a manifest that a repository needs. */
@@ -20,7 +18,7 @@ export interface PushedManifest {
   readonly blobs: readonly Digest[];
   /** The layers that may be elsewhere. */
   readonly layersElsewhere: readonly Digest[];
-  /** What an index names, which must be in the repository. It may be a blob, as in a cache of BuildKit. */
+  /** The entries of an index. They must be in the repository, and may be blobs, as in a cache of BuildKit. */
   readonly manifests: readonly Digest[];
   readonly subject: Digest | undefined;
   /** The type by which a list of referrers describes and filters it. */
